@@ -1,0 +1,1 @@
+"""One file per command of `medcolorize`: `add(subparsers)` declares it, `run(args, console)` does it."""
