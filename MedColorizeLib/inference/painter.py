@@ -29,7 +29,8 @@ class Subject:
 class Painter(Protocol):
     """Common to both kinds."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def describe(self) -> dict[str, Any]:
         """For the provenance: what coloured this (name, version, hash of weights, options)."""
@@ -39,8 +40,15 @@ class Painter(Protocol):
 class TablePainter(Painter, Protocol):
     """Colours by look-up: the colour depends on the voxel's own value (and label) alone."""
 
-    value_unit: str
-    """`code`: positions are window codes 0..255; `value`: positions are the scanner's units (HU)."""
+    @property
+    def value_unit(self) -> str:
+        """`code`: positions are window codes 0..255; `value`: positions are the scanner's units (HU)."""
+        ...
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """The positions between which colours change; beyond them the ends hold."""
+        ...
 
     def colors_at(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """RGB proposals (n, 3) in 0..255 for unlabelled voxels at these positions."""

@@ -1,0 +1,39 @@
+"""Telling a label map from a gray image, so that the one is not coloured as if it were the other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NAMES = re.compile(r"(^|[^a-z])(label|labels|labelmap|seg|segmentation|mask|aseg|aparc|structures|tissues)([^a-z]|$)")
+
+
+def looks_like_labels(array: NDArray[Any], path: Path | None = None) -> bool:
+    """True if the values are few, whole and lie in flat patches, as labels do and measured tissue never does.
+
+    Values that fill their range (1, 2, 3, ...) speak for labels; where they don't, the file's name must say so too.
+    """
+    middle = array[array.shape[0] // 4 : -(-3 * array.shape[0] // 4) or None]
+    step = max(1, middle.shape[0] // 16)
+    some = middle[::step]
+    if some.size == 0 or some.dtype.kind not in "iufb":
+        return False
+    if some.dtype.kind == "f" and not (np.isfinite(some).all() and (some == np.rint(some)).all()):
+        return False
+    least, most = some.min(), some.max()
+    if least < 0 or most <= 0 or most > 65535 or least == most:
+        return False
+    values = np.unique(some)
+    if len(values) > 1024 or values[0] != 0:
+        return False
+    left, right = some[..., :-1], some[..., 1:]
+    either = (left != 0) | (right != 0)
+    pairs = int(np.count_nonzero(either))
+    if pairs < 20 or np.count_nonzero((left == right) & either) < 0.7 * pairs:
+        return False
+    dense = len(values) >= 0.3 * float(most)
+    return dense or bool(path and _NAMES.search(path.name.lower()))

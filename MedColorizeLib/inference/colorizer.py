@@ -1,0 +1,240 @@
+"""The `Colorizer`: a gray volume in, a coloured one out, a slab of slices at a time.
+
+It does what is common to every method: the window, the foreground, the luminance lock, alpha, provenance. What colour a
+voxel gets is the painter's business. `stream` never holds the coloured volume; `colorize` collects it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..errors import InputError, UsageError
+from ..imaging.foreground import SoftMask, soft_mask
+from ..imaging.luma import FIDELITIES, Fidelity, fit_gamut
+from ..imaging.scan import ColorHeader
+from ..imaging.volume import ColorVolume, LabelVolume, Volume, same_grid
+from ..imaging.windows import Window, choose_window, codes, count_non_finite, modality_of
+from ..progress import CancelToken, OnProgress, Progress, track
+from .painter import Painter, SlabPainter, Subject, TablePainter
+from .palette import default_palette, load_palette
+from .tables import ColorTable
+
+
+@dataclass
+class ColorStream:
+    """A coloured volume being made: what a writer needs to begin, the slabs, and at the end the figures."""
+
+    header: ColorHeader
+    slabs: Iterator[NDArray[np.uint8]]
+    notes: tuple[str, ...]
+    figures: dict[str, Any] = field(default_factory=dict)
+    """Filled as the slabs are made: `gamut_overflow_share`."""
+
+
+class Colorizer:
+    """Colours gray volumes with one model.
+
+    >>> color = Colorizer().colorize(read_volume("head.nii.gz"))   # the best there is for this scan
+    >>> Colorizer(model="palette", palette="head-mr")               # a tissue palette
+    >>> Colorizer(model="head-mr", device="cuda")                   # an installed or given bundle
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        palette: str | Path | None = None,
+        device: str = "auto",
+        painter: Painter | None = None,
+    ) -> None:
+        if palette is not None and model not in (None, "palette"):
+            raise UsageError(f"A palette and the model '{model}' exclude each other. Give one of them.")
+        self._model = "palette" if palette is not None else model
+        self._palette = palette
+        self._device = device
+        self._painter = painter
+
+    def painter_for(self, volume: Volume) -> Painter:
+        """What will colour this volume: what was asked for, else the best installed model, else a palette."""
+        if self._painter is not None:
+            return self._painter
+        model = self._model
+        if model is None:
+            from .network import best_bundle_for
+
+            model = best_bundle_for(volume) or "palette"
+        if model == "palette":
+            chosen = load_palette(self._palette) if self._palette else default_palette(modality_of(volume))
+            return cast(Painter, chosen)
+        from .network import load_painter
+
+        return load_painter(model, device=self._device)
+
+    def stream(
+        self,
+        volume: Volume,
+        *,
+        labels: LabelVolume | None = None,
+        window: Window | str | tuple[float, float] | None = None,
+        fidelity: Fidelity = "exact",
+        alpha: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> ColorStream:
+        """Begin colouring; the work happens as the slabs are taken."""
+        if fidelity not in FIDELITIES:
+            raise UsageError(f"There is no fidelity '{fidelity}'. Choose one of {', '.join(FIDELITIES)}.")
+        if labels is not None and not same_grid(labels, volume):
+            raise InputError("The labels do not lie on the scan's voxels. Resample them onto the scan.")
+        painter = self.painter_for(volume)
+        chosen = choose_window(volume, window)
+        notes = [*volume.notes, *_warnings(volume, chosen)]
+        if on_progress:
+            on_progress(Progress("prepare", 0, 1, "finding the body"))
+        mask = soft_mask(volume.array, chosen, volume.spacing)
+        provenance = {
+            "synthetic_color": True,
+            "notice": "The colour is synthetic, not measured. Not for diagnosis.",
+            "program": f"MedColorize {__version__}",
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            **painter.describe(),
+            "input_sha256": volume.sha256,
+            "modality": modality_of(volume),
+            "window": [chosen.low, chosen.high],
+            "window_name": chosen.name,
+            "fidelity": fidelity,
+            "labels": labels is not None,
+        }
+        header = ColorHeader(volume.shape, 4 if alpha else 3, volume.affine, 1, provenance, volume.origin)
+        result = ColorStream(header, iter(()), tuple(notes))
+        work: _TableWork | _PaintWork
+        if hasattr(painter, "paint"):
+            work = _PaintWork(cast(SlabPainter, painter), volume, labels, chosen, fidelity, cancel)
+        else:
+            work = _TableWork(cast(TablePainter, painter), volume, labels, chosen, fidelity)
+        result.slabs = _slabs(result, work, mask, on_progress, cancel)
+        return result
+
+    def colorize(
+        self,
+        volume: Volume,
+        *,
+        labels: LabelVolume | None = None,
+        window: Window | str | tuple[float, float] | None = None,
+        fidelity: Fidelity = "exact",
+        alpha: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> ColorVolume:
+        """Colour a whole volume in memory; `stream` is the same for volumes that should not be held twice."""
+        stream = self.stream(
+            volume,
+            labels=labels,
+            window=window,
+            fidelity=fidelity,
+            alpha=alpha,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+        out = np.empty((*volume.shape, stream.header.channels), dtype=np.uint8)
+        at = 0
+        for slab in stream.slabs:
+            out[at : at + len(slab)] = slab
+            at += len(slab)
+        provenance = {**stream.header.provenance, **stream.figures}
+        return ColorVolume(out, volume.affine, provenance, stream.notes)
+
+
+class _TableWork:
+    """Slabs by look-up."""
+
+    slab_voxels = 2_000_000
+
+    def __init__(
+        self, painter: TablePainter, volume: Volume, labels: LabelVolume | None, window: Window, fidelity: Fidelity
+    ) -> None:
+        self._array = volume.array
+        self._labels = None if labels is None else labels.array
+        self._table = ColorTable(painter, window, volume.array.dtype, fidelity, labels)
+
+    def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+        """Colour slices into `out`; returns their codes, and how many voxels gave up chroma."""
+        labels = None if self._labels is None else self._labels[start:stop]
+        return self._table.apply(self._array[start:stop], out, labels)
+
+
+class _PaintWork:
+    """Slabs by a painter that computes, with the whole windowed volume as its context."""
+
+    slab_voxels = 1_000_000
+
+    def __init__(
+        self,
+        painter: SlabPainter,
+        volume: Volume,
+        labels: LabelVolume | None,
+        window: Window,
+        fidelity: Fidelity,
+        cancel: CancelToken | None,
+    ) -> None:
+        gray = np.empty(volume.shape, dtype=np.uint8)
+        for k in range(volume.shape[0]):
+            gray[k] = codes(volume.array[k], window)
+        self._subject = Subject(gray, volume.affine, modality_of(volume), labels)
+        self._painter, self._fidelity, self._cancel = painter, fidelity, cancel
+
+    def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+        """Colour slices into `out`; returns their codes, and how many voxels gave up chroma."""
+        gray = self._subject.gray[start:stop]
+        proposal = self._painter.paint(self._subject, start, stop, self._cancel)
+        out[:], overflowed = fit_gamut(proposal, gray, self._fidelity)
+        return gray, int(np.count_nonzero(overflowed))
+
+
+def _slabs(
+    stream: ColorStream,
+    work: _TableWork | _PaintWork,
+    mask: SoftMask,
+    on_progress: OnProgress | None,
+    cancel: CancelToken | None,
+) -> Iterator[NDArray[np.uint8]]:
+    """The coloured slabs: gray outside the body, alpha where it was asked for."""
+    slices, rows, columns = stream.header.shape
+    step = max(1, work.slab_voxels // (rows * columns))
+    starts = range(0, slices, step)
+    overflowed = 0
+    for start in track(starts, "colorize", len(starts), on_progress, cancel):
+        stop = min(start + step, slices)
+        rgb = np.empty((stop - start, rows, columns, 3), dtype=np.uint8)
+        gray, lost = work.make(start, stop, rgb)
+        overflowed += lost
+        inside = mask.slab(start, stop)
+        np.copyto(rgb, gray[..., None], where=(inside == 0)[..., None])
+        if stream.header.channels == 3:
+            yield rgb
+            continue
+        rgba = np.empty((*gray.shape, 4), dtype=np.uint8)
+        rgba[..., :3] = rgb
+        rgba[..., 3] = (gray.astype(np.uint16) * inside + 127) // 255
+        yield rgba
+    stream.figures["gamut_overflow_share"] = round(overflowed / (slices * rows * columns), 6)
+
+
+def _warnings(volume: Volume, window: Window) -> list[str]:
+    """What a person should know before trusting the picture."""
+    notes = []
+    nans, infinities = count_non_finite(volume.array)
+    if nans or infinities:
+        notes.append(f"{nans} voxels are NaN and {infinities} infinite: they are shown black.")
+    if window.invented:
+        notes.append(f"The window {window.low:g} to {window.high:g} is arbitrary: {window.invented}.")
+    return notes
