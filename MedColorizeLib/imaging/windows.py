@@ -80,9 +80,10 @@ def auto_window(volume: Volume) -> Window:
     if modality_of(volume) == "CT":
         body = values[values > -200]
         if body.size > 1000:
-            return Window(-200.0, float(np.clip(np.percentile(body, 98), 200, 500)), "auto CT")
+            # Low enough that fat is not black, so that its colour can be seen; high enough that only dense bone is white.
+            return Window(-350.0, float(np.clip(np.percentile(body, 98), 250, 600)), "auto CT")
     inside = values[values > _split(values)]
-    low, high = float(np.percentile(values, 0.5)), float(np.percentile(inside if inside.size else values, 99.5))
+    low, high = float(np.percentile(values, 0.5)), float(np.percentile(inside if inside.size else values, 98.5))
     if low >= high:
         low, high = least, most
     return Window(low, high, "auto")

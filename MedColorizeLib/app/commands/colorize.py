@@ -1,0 +1,138 @@
+"""`medcolorize colorize`: one gray volume in, one coloured volume out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...imaging.dicom_series import SeriesInfo
+    from ..console import Console
+
+_EPILOG = """\
+examples:
+  medcolorize colorize head.nii.gz -o head-color.nrrd
+  medcolorize colorize head.nii.gz -o head-color.nii.gz --labels tissues.nii.gz --report report/
+  medcolorize colorize ct/ -o ct-color/ --window soft-tissue         a DICOM folder in, a DICOM folder out
+  medcolorize colorize ct.nrrd -o ct.nrrd.png --palette colorblind   a folder of PNG slices
+  medcolorize colorize pet.nii.gz -o pet.nrrd --window 0 12000 --alpha
+
+Formats by ending: .nrrd .nhdr .nii .nii.gz .mha .mhd .dcm .png, or none (a DICOM folder).
+Luma is kept exactly unless --fidelity says otherwise: the output, made gray, is the windowed input.
+"""
+
+
+def add(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "colorize",
+        help="colour a gray volume",
+        description="Colour a gray MR or CT volume. The geometry is kept bit for bit, and so is the brightness.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", type=Path, help="NIfTI, NRRD, MHA/MHD, a DICOM file or folder, or a folder of pictures")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="where to write; the ending chooses the format")
+    parser.add_argument("--model", metavar="NAME|FOLDER", help="an installed model, a bundle folder, or 'palette'")
+    parser.add_argument("--method", metavar="NAME", help="the best installed model of this method (see 'methods')")
+    parser.add_argument("--palette", metavar="NAME|FILE", help="colour by this tissue palette: a name or your own file")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="a label map on the same voxels, for tissue colours")
+    parser.add_argument(
+        "--window",
+        nargs="+",
+        metavar="LOW HIGH|NAME",
+        help="intensities shown as black and white, or a name: auto (default), header, or a CT preset such as bone",
+    )
+    parser.add_argument(
+        "--fidelity",
+        choices=("exact", "balanced", "free"),
+        default="exact",
+        help="how far luma may leave the input: not at all, up to 8 codes, as the model likes (default: exact)",
+    )
+    parser.add_argument(
+        "--alpha", action="store_true", help="write RGBA: alpha is the measured intensity inside the body, for 3D"
+    )
+    parser.add_argument("--series", metavar="UID", help="which DICOM series of the folder (see 'info')")
+    parser.add_argument("--frames", default="all", metavar="all|N", help="frames of a 4-D input (default: all)")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="also write the quality report there")
+    parser.add_argument("--uncertainty", type=Path, metavar="FILE", help="also write where three planes disagree")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Do it."""
+    from ..pipeline import ColorizeJob, colorize_file
+
+    job = ColorizeJob(
+        input=args.input,
+        output=args.output,
+        model=model_of(args),
+        palette=args.palette,
+        labels=args.labels,
+        window=window_of(args.window),
+        fidelity=args.fidelity,
+        alpha=args.alpha,
+        series=args.series,
+        frames=args.frames,
+        report=args.report,
+        uncertainty=args.uncertainty,
+        device=args.device,
+        overwrite=args.overwrite,
+    )
+    interactive = sys.stdin.isatty() and not args.json
+    outcome = colorize_file(job, console.progress, console.cancel, choose=choose_series if interactive else None)
+    for note in outcome.notes:
+        console.note(note)
+    console.say(
+        f"{outcome.output} written in {outcome.seconds:.1f} s: coloured by {outcome.provenance['method']} "
+        f"'{outcome.provenance['model']}', window {outcome.provenance['window'][0]:g} to {outcome.provenance['window'][1]:g}."
+        " The colour is synthetic: not for diagnosis."
+    )
+    if outcome.report is not None:
+        console.say(f"The report is in {args.report}.")
+    console.result(outcome.to_dict())
+    return 0
+
+
+def window_of(words: list[str] | None) -> str | tuple[float, float] | None:
+    """What `--window` means: two numbers, or a name."""
+    from ...errors import UsageError
+
+    if not words:
+        return None
+    if len(words) == 1:
+        return words[0]
+    try:
+        low, high = (float(word) for word in words)
+    except ValueError as error:
+        raise UsageError(f"--window takes two numbers or one name, not '{' '.join(words)}'.") from error
+    return low, high
+
+
+def model_of(args: argparse.Namespace) -> str | None:
+    """The model that `--model` or `--method` asks for."""
+    from ...errors import UsageError
+
+    if args.method and args.model:
+        raise UsageError("--model and --method exclude each other: a model has its method.")
+    if args.method in (None, "palette"):
+        return args.method or args.model
+    from ...bundles.find import best_of_method
+
+    return str(best_of_method(args.method))
+
+
+def choose_series(series: list[SeriesInfo]) -> str:
+    """Ask the person at the terminal which series they mean."""
+    from ...errors import UsageError
+
+    for number, one in enumerate(series, 1):
+        print(f"{number:3d}  {one.modality:4s} {one.description:40s} {one.images:5d} images  {one.uid}", file=sys.stderr)
+    answer = input(f"Which series (1 to {len(series)})? ")
+    if not answer.isdigit() or not 1 <= int(answer) <= len(series):
+        raise UsageError(f"'{answer}' is none of the series 1 to {len(series)}.")
+    return series[int(answer) - 1].uid

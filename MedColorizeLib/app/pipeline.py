@@ -1,0 +1,174 @@
+"""From a file to a coloured file: the one piece of work behind the command line, the worker and the batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OutputError, UsageError
+from ..imaging.formats import output_format
+from ..imaging.luma import Fidelity
+from ..imaging.read import ChooseSeries, open_scan, read_labels
+from ..imaging.scan import ColorHeader, Scan
+from ..imaging.volume import ColorVolume, Volume
+from ..imaging.windows import Window, choose_window, codes
+from ..imaging.write import open_color_writer
+from ..inference.colorizer import Colorizer, ColorStream
+from ..progress import CancelToken, OnProgress, Progress
+from .provenance import record
+
+
+@dataclass(frozen=True)
+class ColorizeJob:
+    """What is to be coloured, by what, and where it goes."""
+
+    input: Path
+    output: Path
+    model: str | None = None
+    palette: str | None = None
+    labels: Path | None = None
+    window: str | tuple[float, float] | None = None
+    fidelity: Fidelity = "exact"
+    alpha: bool = False
+    series: str | None = None
+    frames: str = "all"
+    report: Path | None = None
+    uncertainty: Path | None = None
+    device: str = "auto"
+    overwrite: bool = False
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    output: Path
+    notes: list[str]
+    provenance: dict[str, Any]
+    seconds: float
+    report: dict[str, Any] | None = None
+    extra_outputs: list[Path] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json` and the worker."""
+        document: dict[str, Any] = {
+            "output": str(self.output),
+            "notes": self.notes,
+            "provenance": self.provenance,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.report is not None:
+            document["report"] = self.report
+        return document
+
+
+def colorize_file(
+    job: ColorizeJob,
+    on_progress: OnProgress | None = None,
+    cancel: CancelToken | None = None,
+    choose: ChooseSeries | None = None,
+) -> Outcome:
+    """Colour one input into one output (and its report). Nothing is left half-written, whatever happens."""
+    started = time.monotonic()
+    _check_output(job)
+    if on_progress:
+        on_progress(Progress("read", 0, 1))
+    scan = open_scan(job.input, job.series, choose)
+    frames = _frames(job, scan)
+    first = scan.read(frames[0])
+    if cancel:
+        cancel.check()
+    labels = read_labels(job.labels, like=first) if job.labels else None
+    colorizer = Colorizer(model=job.model, palette=job.palette, device=job.device)
+    # One window for all frames, or brightness would jump between them.
+    window = choose_window(first, job.window)
+
+    def begin(volume: Volume) -> ColorStream:
+        return colorizer.stream(
+            volume,
+            labels=labels,
+            window=window,
+            fidelity=job.fidelity,
+            alpha=job.alpha,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+
+    stream = begin(first)
+    header = ColorHeader(
+        first.shape, stream.header.channels, first.affine, len(frames), stream.header.provenance, first.origin
+    )
+    kept: list[NDArray[np.uint8]] = []
+    with open_color_writer(job.output, header, overwrite=job.overwrite) as writer:
+        for number, frame in enumerate(frames):
+            part = stream if number == 0 else begin(_same_place(scan.read(frame), first, job.input))
+            for slab in part.slabs:
+                writer.write(slab)
+                if job.report and number == 0:
+                    kept.append(slab)
+        if cancel:
+            cancel.check()
+        output = writer.commit()
+    provenance = {**header.provenance, **stream.figures}
+    notes = list(stream.notes)
+    outcome = Outcome(output, notes, provenance, 0.0)
+    color = ColorVolume(np.concatenate(kept), first.affine, provenance, stream.notes) if kept else None
+    if job.report and color is not None:
+        outcome.report = _report(job, first, window, color, on_progress, cancel)
+    record(output, {**provenance, "frames": len(frames), "notes": notes})
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _check_output(job: ColorizeJob) -> None:
+    output_format(job.output)
+    if job.output.exists() and job.input.exists() and job.output.samefile(job.input):
+        raise UsageError(f"{job.output} is the input itself. Choose another output: the scan is never overwritten.")
+    if job.output.exists() and not job.overwrite:
+        raise OutputError(f"{job.output} exists already. Choose another name, or allow overwriting (--overwrite).")
+
+
+def _frames(job: ColorizeJob, scan: Scan) -> list[int]:
+    if job.frames == "all":
+        return list(range(scan.frames))
+    try:
+        frame = int(job.frames)
+    except ValueError as error:
+        raise UsageError(f"--frames is 'all' or a number from 0, not '{job.frames}'.") from error
+    if not 0 <= frame < scan.frames:
+        raise UsageError(f"{job.input} has {scan.frames} frame(s), numbered from 0; there is no frame {frame}.")
+    return [frame]
+
+
+def _same_place(volume: Volume, first: Volume, path: Path) -> Volume:
+    if volume.shape != first.shape or not np.array_equal(volume.affine, first.affine):
+        raise UsageError(f"The frames of {path} lie in different places. Colour them one by one (--frames N).")
+    return volume
+
+
+def _report(
+    job: ColorizeJob,
+    volume: Volume,
+    window: Window,
+    color: ColorVolume,
+    on_progress: OnProgress | None,
+    cancel: CancelToken | None,
+) -> dict[str, Any]:
+    from ..evaluation.report import make_report
+
+    assert job.report is not None
+    return make_report(
+        codes(volume.array, window),
+        color,
+        job.report,
+        labels=read_labels(job.labels, like=volume) if job.labels else None,
+        overwrite=job.overwrite,
+        on_progress=on_progress,
+        cancel=cancel,
+    )
