@@ -75,11 +75,11 @@ def tile(png: bytes, alt: str, tag: str = "", sides: tuple[str, str, str] | None
     return f'<div class="tile{" here" if here else ""}">{label}{image(png, alt)}{letters}</div>'
 
 
-def strip(tiles: Sequence[str], caption: str = "", css: str = "") -> str:
+def strip(tiles: Sequence[str], caption: str = "", css: str = "", columns: int = 0) -> str:
     """Tiles side by side, as one figure; `caption` is HTML."""
-    columns = f"grid-template-columns:repeat({len(tiles)},minmax(0,1fr))"
+    grid = f"grid-template-columns:repeat({columns or len(tiles)},minmax(0,1fr))"
     text = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure><div class="strip {css}" style="{columns}">{"".join(tiles)}</div>{text}</figure>'
+    return f'<figure><div class="strip {css}" style="{grid}">{"".join(tiles)}</div>{text}</figure>'
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

@@ -45,8 +45,8 @@ def gray_codes_for(volume: Volume, color: ColorVolume) -> Gray:
     """The codes that `color` was made from: `volume` in the window its provenance names, else in the automatic one."""
     if not same_grid(volume, color):
         raise InputError(
-            f"The gray input has {_size(volume.shape)} voxels and the coloured volume {_size(color.shape)}, or they lie "
-            "in different places. Give the gray volume from which this one was coloured."
+            f"The gray input has {_size(volume.shape)} voxels and the coloured volume {_size(color.shape)}, or they "
+            "lie in different places. Give the gray volume from which this one was coloured."
         )
     stated = window_of(color.provenance)
     if stated is not None:
