@@ -1,0 +1,35 @@
+"""Letters on pictures: the sides of the patient, and that the colour is synthetic. Pillow only; knows no MRML."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+NOTICE = "Synthetic colour, not for diagnosis"
+
+
+def mark_picture(
+    picture: NDArray[np.uint8], letters: dict[str, str], *, notice: bool = True, dark: bool = False
+) -> NDArray[np.uint8]:
+    """Write `letters` (at `left`, `right`, `top`, `bottom`) and the notice onto a copy of an RGB picture."""
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    width, height = image.size
+    unit = min(width, height)
+    ink = (235, 235, 235) if dark else (70, 74, 82)
+    gap = max(4, unit // 60)
+    font = ImageFont.load_default(max(10, unit // 32))
+    places = {
+        "left": ((gap, height / 2), "lm"),
+        "right": ((width - gap, height / 2), "rm"),
+        "top": ((width / 2, gap), "mt"),
+        "bottom": ((width / 2, height - gap), "mb"),
+    }
+    for side, text in letters.items():
+        position, anchor = places[side]
+        draw.text(position, text, fill=ink, font=font, anchor=anchor)
+    if notice:
+        small = ImageFont.load_default(max(9, unit // 55))
+        draw.text((gap, height - gap), NOTICE, fill=ink, font=small, anchor="lb")
+    return np.asarray(image)
