@@ -116,7 +116,7 @@ def _tiles(
 
 
 def _document(judged: list[_Judged], title: str) -> dict[str, Any]:
-    values = {metric.key: [metric.get(one.assessment) for one in judged] for metric in METRICS}
+    values = {metric.key: [metric.of(one.assessment) for one in judged] for metric in METRICS}
     return {
         "schema": SCHEMA,
         "warning": WARNING,
@@ -149,7 +149,7 @@ def _csv(judged: list[_Judged]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["metric", "unit", "better", *(one.name for one in judged)])
     for metric in METRICS:
-        values = [metric.get(one.assessment) for one in judged]
+        values = [metric.of(one.assessment) for one in judged]
         cells = ["inf" if math.isinf(v) else "" if math.isnan(v) else f"{v:.6g}" for v in values]
         writer.writerow([metric.key, metric.unit, metric.better, *cells])
     return buffer.getvalue()
@@ -248,7 +248,7 @@ def _table(judged: list[_Judged]) -> str:
     rows: list[list[str]] = []
     group = ""
     for metric in METRICS:
-        values = [metric.get(one.assessment) for one in judged]
+        values = [metric.of(one.assessment) for one in judged]
         if all(math.isnan(v) for v in values):
             continue
         if metric.group != group:

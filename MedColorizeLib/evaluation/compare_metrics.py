@@ -6,9 +6,9 @@ Not for: the page (compare) or the numbers themselves (assessment).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .assessment import Assessment
 
@@ -25,53 +25,57 @@ class Metric:
     unit: str
     better: Better
     """`low`, `high`, `one` (the nearer to 1 the better), or empty: neither way is better."""
-    get: Callable[[Assessment], float]
+    place: str
+    """Where the assessment holds it, as attributes joined by dots."""
+
+    def of(self, assessment: Assessment) -> float:
+        """The number; NaN where it could not be had. Of a list, its length."""
+        value: Any = assessment
+        for name in self.place.split("."):
+            if value is None:
+                return math.nan
+            value = value[int(name)] if name.isdigit() else getattr(value, name)
+        return float(len(value)) if isinstance(value, tuple) else float(value)
 
 
-def _metric(key: str, group: str, title: str, unit: str, better: Better, get: Callable[[Assessment], float]) -> Metric:
-    return Metric(key, group, title, unit, better, get)
+_STEADY = "Steady colour from slice to slice"
+_TRUST = "Nothing added, nothing lost"
+_LUMA = "Brightness against the gray input"
+_COLOR = "Colour"
+_TRUTH = "Against the true colour"
 
-
-_STEADY, _TRUST, _LUMA, _COLOR, _TRUTH = (
-    "Steady colour from slice to slice",
-    "Nothing added, nothing lost",
-    "Brightness against the gray input",
-    "Colour",
-    "Against the true colour",
+METRICS = (
+    Metric("shift_per_mm", _STEADY, "Jump of whole slices", "dE/mm", "low", "consistency.0.shift_per_mm"),
+    Metric("flicker_per_mm", _STEADY, "Flicker of matched tissue", "dE/mm", "low", "consistency.0.flicker_per_mm"),
+    Metric("jitter", _STEADY, "Jitter of tissues", "dE", "low", "consistency.0.jitter"),
+    Metric("drift", _STEADY, "Slow drift of tissues", "dE", "low", "consistency.0.drift"),
+    Metric("spread", _STEADY, "Spread within tissues", "dE", "", "consistency.0.spread"),
+    Metric("isotropy", _STEADY, "Isotropy", "", "one", "consistency.0.isotropy"),
+    Metric("outliers", _STEADY, "Outlier slices", "", "low", "consistency.0.outliers"),
+    Metric("bleeding_share", _TRUST, "Colour bleeding", "share of edges", "low", "trust.bleeding_share"),
+    Metric("outside_share", _TRUST, "Colour outside the body", "share", "low", "trust.outside_share"),
+    Metric("clipped_share", _TRUST, "Colour cut at the gamut", "share", "low", "trust.clipped_share"),
+    Metric("invented_share", _TRUST, "Invented edges", "share of edges", "low", "trust.invented_share"),
+    Metric("lost_share", _TRUST, "Lost edges", "share of edges", "low", "trust.lost_share"),
+    Metric("luma_error_max", _LUMA, "Largest error", "codes", "low", "trust.luma_error_max"),
+    Metric("luma_error_mean", _LUMA, "Mean error", "codes", "low", "trust.luma_error_mean"),
+    Metric("luma_psnr", _LUMA, "PSNR", "dB", "high", "fidelity.luma_psnr"),
+    Metric("luma_ssim", _LUMA, "SSIM", "", "high", "fidelity.luma_ssim"),
+    Metric("luma_ssim_101", _LUMA, "SSIM, window 101", "", "high", "fidelity.luma_ssim_101"),
+    Metric("fsim", _LUMA, "FSIM", "", "high", "fidelity.fsim"),
+    Metric("mutual_information", _LUMA, "Mutual information", "bit", "high", "fidelity.mutual_information_bits"),
+    Metric("entropy_luma", _LUMA, "Entropy of the luma", "bit", "", "fidelity.entropy_luma"),
+    Metric("colorfulness", _COLOR, "Colourfulness", "", "", "fidelity.colorfulness"),
+    Metric("distinct_colors", _COLOR, "Distinct colours", "", "", "facts.distinct_colors"),
+    Metric("neutral_share", _COLOR, "Left gray", "share", "", "trust.neutral_share"),
+    Metric("distance", _COLOR, "Frechet distance to the reference pictures", "", "low", "distance.value"),
+    Metric("truth_psnr", _TRUTH, "PSNR", "dB", "high", "truth.psnr"),
+    Metric("truth_ssim", _TRUTH, "SSIM", "", "high", "truth.ssim"),
+    Metric("truth_nrmse", _TRUTH, "NRMSE", "", "low", "truth.nrmse"),
+    Metric("truth_fsimc", _TRUTH, "FSIMc", "", "high", "truth.fsimc"),
+    Metric("truth_ciede2000", _TRUTH, "CIEDE2000", "dE", "low", "truth.ciede2000_mean"),
+    Metric("truth_chroma", _TRUTH, "Chroma alone", "dE", "low", "truth.chroma_mean"),
 )
-
-METRICS: tuple[Metric, ...] = (
-    _metric("shift_per_mm", _STEADY, "Jump of whole slices", "dE/mm", "low", lambda a: a.consistency[0].shift_per_mm),
-    _metric("flicker_per_mm", _STEADY, "Flicker of matched tissue", "dE/mm", "low", lambda a: a.consistency[0].flicker_per_mm),
-    _metric("jitter", _STEADY, "Jitter of tissues", "dE", "low", lambda a: a.consistency[0].jitter),
-    _metric("drift", _STEADY, "Slow drift of tissues", "dE", "low", lambda a: a.consistency[0].drift),
-    _metric("spread", _STEADY, "Spread within tissues", "dE", "", lambda a: a.consistency[0].spread),
-    _metric("isotropy", _STEADY, "Isotropy", "", "one", lambda a: a.consistency[0].isotropy),
-    _metric("outliers", _STEADY, "Outlier slices", "", "low", lambda a: float(len(a.consistency[0].outliers))),
-    _metric("bleeding_share", _TRUST, "Colour bleeding", "share of edges", "low", lambda a: a.trust.bleeding_share),
-    _metric("outside_share", _TRUST, "Colour outside the body", "share", "low", lambda a: a.trust.outside_share),
-    _metric("clipped_share", _TRUST, "Colour cut at the gamut", "share", "low", lambda a: a.trust.clipped_share),
-    _metric("invented_share", _TRUST, "Invented edges", "share of edges", "low", lambda a: a.trust.invented_share),
-    _metric("lost_share", _TRUST, "Lost edges", "share of edges", "low", lambda a: a.trust.lost_share),
-    _metric("luma_error_max", _LUMA, "Largest error", "codes", "low", lambda a: float(a.trust.luma_error_max)),
-    _metric("luma_error_mean", _LUMA, "Mean error", "codes", "low", lambda a: a.trust.luma_error_mean),
-    _metric("luma_psnr", _LUMA, "PSNR", "dB", "high", lambda a: a.fidelity.luma_psnr),
-    _metric("luma_ssim", _LUMA, "SSIM", "", "high", lambda a: a.fidelity.luma_ssim),
-    _metric("luma_ssim_101", _LUMA, "SSIM, window 101", "", "high", lambda a: a.fidelity.luma_ssim_101),
-    _metric("fsim", _LUMA, "FSIM", "", "high", lambda a: a.fidelity.fsim),
-    _metric("mutual_information_bits", _LUMA, "Mutual information", "bit", "high", lambda a: a.fidelity.mutual_information_bits),
-    _metric("entropy_luma", _LUMA, "Entropy of the luma", "bit", "", lambda a: a.fidelity.entropy_luma),
-    _metric("colorfulness", _COLOR, "Colourfulness", "", "", lambda a: a.fidelity.colorfulness),
-    _metric("distinct_colors", _COLOR, "Distinct colours", "", "", lambda a: float(a.facts.distinct_colors)),
-    _metric("neutral_share", _COLOR, "Left gray", "share", "", lambda a: a.trust.neutral_share),
-    _metric("distance", _COLOR, "Frechet distance to the reference pictures", "", "low", lambda a: a.distance.value if a.distance else math.nan),
-    _metric("truth_psnr", _TRUTH, "PSNR", "dB", "high", lambda a: a.truth.psnr if a.truth else math.nan),
-    _metric("truth_ssim", _TRUTH, "SSIM", "", "high", lambda a: a.truth.ssim if a.truth else math.nan),
-    _metric("truth_nrmse", _TRUTH, "NRMSE", "", "low", lambda a: a.truth.nrmse if a.truth else math.nan),
-    _metric("truth_fsimc", _TRUTH, "FSIMc", "", "high", lambda a: a.truth.fsimc if a.truth else math.nan),
-    _metric("truth_ciede2000", _TRUTH, "CIEDE2000", "dE", "low", lambda a: a.truth.ciede2000_mean if a.truth else math.nan),
-    _metric("truth_chroma", _TRUTH, "Chroma alone", "dE", "low", lambda a: a.truth.chroma_mean if a.truth else math.nan),
-)  # fmt: skip
 
 
 def best(values: Sequence[float], better: Better) -> set[int]:

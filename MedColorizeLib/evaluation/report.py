@@ -58,7 +58,7 @@ def gray_codes_for(volume: Volume, color: ColorVolume) -> Gray:
 
 def window_of(provenance: dict[str, Any]) -> tuple[float, float] | None:
     """The window (low, high) that a provenance states, if it does."""
-    stated = provenance.get("window")
+    stated: Any = provenance.get("window")
     if isinstance(stated, dict):
         stated = (stated.get("low"), stated.get("high"))
     try:

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def picture_of(color: ColorVolume) -> bytes | None:
-    """A picture of the volume in three dimensions, where the MRML classes are installed; a report is whole without it."""
+    """The volume in three dimensions, where the MRML classes are installed; a report is whole without it."""
     import io
 
     from PIL import Image
