@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -33,3 +35,16 @@ def mark_picture(
         small = ImageFont.load_default(max(9, unit // 55))
         draw.text((gap, height - gap), NOTICE, fill=ink, font=small, anchor="lb")
     return np.asarray(image)
+
+
+def beside(pictures: Sequence[NDArray[np.uint8]], axis: int = 1, fill: int = 0) -> NDArray[np.uint8]:
+    """Pictures in a row (`axis` 1) or a column (0), centred where they differ in size."""
+    other = 1 - axis
+    size = max(p.shape[other] for p in pictures)
+    padded = []
+    for p in pictures:
+        before = (size - p.shape[other]) // 2
+        widths = [(0, 0), (0, 0), (0, 0)]
+        widths[other] = (before, size - p.shape[other] - before)
+        padded.append(np.pad(p, widths, constant_values=fill))
+    return np.concatenate(padded, axis=axis)

@@ -14,7 +14,7 @@ import vtkmodules.vtkRenderingOpenGL2
 import vtkmodules.vtkRenderingVolumeOpenGL2  # noqa: F401  (both register the drawing code with VTK)
 from numpy.typing import NDArray
 from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR
+from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkLogger
 from vtkmodules.vtkRenderingCore import (
     vtkRenderer,
     vtkRenderWindow,
@@ -36,7 +36,7 @@ class Stage:
     """A 3D view off screen. Used as a context manager; `picture()` draws the scene as it is now."""
 
     def __init__(self, scene: Scene, view_node: Node, size: tuple[int, int]) -> None:
-        self.window = vtkRenderWindow()
+        self.window = _window()
         self.window.SetOffScreenRendering(1)
         self.window.SetMultiSamples(0)
         self.window.SetSize(*size)
@@ -88,3 +88,13 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _window() -> vtkRenderWindow:
+    """A render window; VTK's warning that there is no X server is kept from people who need none."""
+    before = vtkLogger.GetCurrentVerbosityCutoff()
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
+    try:
+        return vtkRenderWindow()
+    finally:
+        vtkLogger.SetStderrVerbosity(before)
