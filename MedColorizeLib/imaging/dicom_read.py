@@ -1,4 +1,4 @@
-"""Reading one DICOM series as gray volumes: `open_dicom`, the `Scan` of DICOM."""
+"""Reading one DICOM series: `open_dicom`, the `Scan` of gray DICOM, and `read_color_dicom` for coloured results."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .dicom_derived import read_derivation
 from .dicom_files import has_dicom_start
 from .dicom_geometry import Stack
-from .dicom_pixels import Padding, background_of, read_values
+from .dicom_pixels import Padding, background_of, decoded, read_values
 from .dicom_planes import Plane
 from .dicom_resample import straighten
 from .dicom_series import Choose, FoundSeries, choose_series
-from .volume import Origin, Volume
+from .volume import ColorVolume, Origin, Volume
 
 
 def open_dicom(path: Path | str, series: str | None = None, choose: Choose | None = None) -> DicomScan:
@@ -113,6 +114,39 @@ class DicomScan:
         if part := str(data.get("BodyPartExamined") or ""):
             facts["body_part"] = part
         return facts
+
+
+def read_color_dicom(path: Path | str, series: str | None = None, frame: int = 0) -> ColorVolume:
+    """Read an RGB series back: what `DicomColorWriter` wrote, or any other with 8 bits a channel."""
+    path = Path(path)
+    found = choose_series(path, series, None, color=True)
+    assert found.stack is not None
+    stack, notes = found.stack, list(found.notes)
+    affine, frames = stack.affine, stack.frames
+    if frames[0][0].orientation is None:
+        # Pictures without a place are shown one above the other, in their own order.
+        frames = [[plane for one in frames for plane in one]]
+    if not 0 <= frame < len(frames):
+        raise InputError(f"{path} has {len(frames)} frame(s), numbered from 0; there is no frame {frame}.")
+    planes = frames[frame]
+    if stack.straightening:
+        raise InputError(
+            f"{path}: the slices of this coloured series are unevenly spaced or lean; this program writes none like "
+            "that and reads none. " + " ".join(stack.notes)
+        )
+    if [plane.order for plane in planes] == sorted((plane.order for plane in planes), reverse=True) and len(planes) > 1:
+        # Written from the far end on: the slices come back in the order in which they were written.
+        planes, affine = planes[::-1], affine.copy()
+        affine[:3, 3] += affine[:3, 2] * (len(planes) - 1)
+        affine[:3, 2] *= -1
+    rows, columns = planes[0].size
+    array = np.empty((len(planes), rows, columns, 3), dtype=np.uint8)
+    for k, (plane, picture) in enumerate(zip(planes, decoded(planes), strict=True)):
+        if picture.shape != array.shape[1:] or picture.dtype != np.uint8:
+            raise InputError(f"{plane.path}: only RGB with 8 bits a channel can be read as a coloured volume.")
+        array[k] = picture
+    provenance = read_derivation(str(planes[0].header.data.get("DerivationDescription") or ""))
+    return ColorVolume(array, affine, provenance, tuple(notes))
 
 
 def _straightened(stack: Stack, planes: list[Plane], array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
