@@ -46,11 +46,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return Batch(**{f.name: _moved(getattr(self, f.name), device) for f in dataclasses.fields(self)})
-
-
-def _moved(value: Tensor | None, device: torch.device | str) -> Tensor | None:
-    return None if value is None else value.to(device, non_blocking=True)
+        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in tensors.items()}
+        return Batch(**moved)
 
 
 def middle(slices: Tensor) -> Tensor:
@@ -162,8 +160,6 @@ class Method(ABC):
     paired: ClassVar[bool]
     kind: ClassVar[Literal["color", "segmentation"]] = "color"
     Options: ClassVar[type[MethodOptions]]
-    divisor: int = 1
-    """Heights and widths must be multiples of it (whoever calls pads)."""
 
     def __init__(self, options: MethodOptions | None = None, *, slices: int = 1, seed: int = 0) -> None:
         if slices < 1 or slices % 2 == 0:
@@ -172,6 +168,11 @@ class Method(ABC):
         self.slices = slices
         self.seed = seed
 
+    @property
+    def divisor(self) -> int:
+        """Heights and widths must be multiples of it (whoever calls pads)."""
+        return 1
+
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
         """The networks that are trained."""
@@ -179,8 +180,8 @@ class Method(ABC):
     def frozen(self) -> dict[str, nn.Module]:
         """Networks that are used and never trained; checkpoints need not hold them.
 
-        Where their weights come from is an option of the method (`vgg_weights`, `segmentation_weights`: paths, which a
-        recipe may give relative to itself); an empty path means random weights, and `notes` says so.
+        Where their weights come from is an option of the method whose name ends in `_weights`: a path (which a recipe
+        may give relative to itself), or `random` for tests and benchmarks. `notes` says what was used.
         """
         return {}
 
@@ -255,3 +256,17 @@ def without_gradient(*modules: nn.Module) -> Iterator[None]:
     finally:
         for parameter in held:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients; afterwards each module is as it was."""
+    was = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in zip(modules, was, strict=True):
+            module.train(training)

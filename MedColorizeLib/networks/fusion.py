@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 FusionMode = Literal["sigmoid", "concat", "none"]
+SemanticMaps = tuple[Tensor | None, Tensor | None]
+"""Shallow and deep features of the segmentation network, (N, C, H/2, W/2) each; none without such a network."""
 
 
 def attend(features: Tensor, semantic: Tensor) -> Tensor:
@@ -19,5 +21,5 @@ def attend(features: Tensor, semantic: Tensor) -> Tensor:
 
 
 def concatenate(*maps: Tensor) -> Tensor:
-    """Side by side along the channels (figure 3b); half-precision maps of a frozen network follow the first's type."""
+    """Side by side along the channels (figure 3b); maps of a frozen network follow the type of the first."""
     return torch.cat([each.to(maps[0].dtype) for each in maps], dim=1)

@@ -1,0 +1,32 @@
+"""Which frozen network gives a method its perceptual distances, and the sentence that says so.
+
+The networks themselves, and the finding of their weight files, are in `networks`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+
+from ..networks.features import FrozenFeatures
+from ..networks.vgg import VggFeatures, vgg_features
+
+FeatureNetwork = Literal["vgg16", "vgg19"]
+RANDOM = "random"
+
+
+def feature_network(name: FeatureNetwork, layer: str, weights: str, *, normalise: bool = True) -> FrozenFeatures:
+    """Frozen, up to `layer` and no further. `weights`: a file, empty for the user's torch cache, or `random`."""
+    if weights == RANDOM:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same features at every resume
+            return VggFeatures(name, [layer], normalise=normalise)
+    return vgg_features(name, [layer], weights or None, normalise=normalise)
+
+
+def say_features(network: Any) -> str:
+    """For reports: which network, which layer, which weights."""
+    facts = network.describe()
+    shown = ", ".join(f"{key} {value}" for key, value in facts.items() if key not in ("convention", "units"))
+    return f"perceptual features: {shown}"
