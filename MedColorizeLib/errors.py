@@ -42,7 +42,7 @@ class OutputError(MedColorizeError):
     exit_code = 6
 
 
-class Cancelled(MedColorizeError):
+class Cancelled(MedColorizeError):  # noqa: N818 - it is no error
     """The person asked to stop. Not a failure, but nothing was produced."""
 
     exit_code = 130

@@ -15,5 +15,6 @@ def resources_dir() -> Path:
         if (candidate / "Palettes").is_dir():
             return candidate
     raise MedColorizeError(
-        f"The Resources folder is missing beside {_PACKAGE}. Reinstall MedColorize: without it there are no palettes or models."
+        f"The Resources folder is missing beside {_PACKAGE}. "
+        "Reinstall MedColorize: without it there are no palettes or models."
     )

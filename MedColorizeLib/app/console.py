@@ -18,7 +18,7 @@ _LINE_SECONDS = 10.0
 
 
 class Console:
-    """Text goes to standard output, progress and notes to standard error; with `as_json` only JSON goes to standard output."""
+    """Text goes to standard output, progress and notes to standard error; with `as_json` the output is JSON alone."""
 
     def __init__(self, *, as_json: bool = False, out: TextIO | None = None, err: TextIO | None = None) -> None:
         self.as_json = as_json

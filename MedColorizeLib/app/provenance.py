@@ -36,7 +36,7 @@ def record(output: Path, entry: dict[str, Any]) -> Path:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder that leaves no file in it, and that the system releases by itself if this process dies."""
+    """Hold a lock on a folder that leaves no file in it, and that the system releases if this process dies."""
     try:
         import fcntl
     except ImportError:  # Windows can't lock a folder

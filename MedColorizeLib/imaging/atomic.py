@@ -77,7 +77,8 @@ class AtomicTarget:
         self.discard()
         if isinstance(error, OSError):
             raise OutputError(
-                f"{self.path} can't be written: {error.strerror or error}. Check the space left on the disk and your rights there."
+                f"{self.path} can't be written: {error.strerror or error}. "
+                "Check the space left on the disk and your rights there."
             ) from error
 
 

@@ -42,7 +42,9 @@ def input_format(path: Path) -> str:
     if not path.exists():
         raise InputError(f"{path} does not exist. Check the spelling, and whether the disk is connected.")
     if path.name.upper() == "DICOMDIR":
-        raise InputError(f"{path} is a DICOMDIR, an index without images. Give the folder that holds the images instead.")
+        raise InputError(
+            f"{path} is a DICOMDIR, an index without images. Give the folder that holds the images instead."
+        )
     if path.is_dir():
         return "stack" if pictures_in(path) else "dicom"
     if path.stat().st_size == 0:
@@ -70,7 +72,7 @@ def output_format(path: Path) -> str:
     if kind == "picture":
         if ending == ".png":
             return "stack"
-        raise UsageError(f"{path}: pictures are written without loss, as PNG. Name a folder ending in .png, e.g. slices.png")
+        raise UsageError(f"{path}: pictures are written as PNG. Name a folder ending in .png, e.g. slices.png")
     if ending and not path.is_dir() and path.name != ending:
         raise UsageError(
             f"{path}: '{ending}' is not a format that can be written. Endings: .nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, "

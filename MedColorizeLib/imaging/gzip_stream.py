@@ -1,6 +1,6 @@
 """A gzip file written by several threads, because compression is what writing a volume waits for.
 
-Blocks are deflated independently and joined by sync flushes into one ordinary gzip member, so every reader understands it.
+Blocks are deflated independently and joined by sync flushes into one ordinary gzip member, which every reader knows.
 """
 
 from __future__ import annotations

@@ -17,6 +17,16 @@ from .volume import ColorVolume, LabelVolume, Origin, Volume
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+class _Held:
+    """A SimpleITK image as NumPy sees it: the array keeps the image alive, which SimpleITK's own view does not."""
+
+    def __init__(self, image: Any) -> None:
+        import SimpleITK as sitk  # noqa: N813
+
+        self._image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
 class ItkFile:
     """An opened NRRD or MetaImage file."""
 
@@ -38,7 +48,7 @@ class ItkFile:
         if len(self._size) not in (2, 3, 4):
             raise InputError(f"{path} has {len(self._size)} dimensions; volumes have 2, 3 or 4.")
         # Slicer keeps a sequence as a vector whose kind is "list": then components are frames, not colours.
-        self._listed = components > 1 and self._meta.get("NRRD_kinds[0]", "").lower() == "list"
+        self._listed = components > 1 and self._meta.get("NRRD_kinds[pixel]", "").lower() == "list"
         self.channels = 1 if self._listed else components
         self.frames = components if self._listed else (self._size[3] if len(self._size) == 4 else 1)
         self.affine = self._affine()
@@ -63,13 +73,12 @@ class ItkFile:
 
     def voxels(self, frame: int) -> NDArray[Any]:
         """One frame as stored: `(K, J, I)` or `(K, J, I, C)`."""
-        import SimpleITK as sitk  # noqa: N813
 
         if not 0 <= frame < self.frames:
             raise InputError(f"{self.path} has frames 0 to {self.frames - 1}; there is no frame {frame}.")
         if self._whole is None:
             try:
-                self._whole = sitk.GetArrayViewFromImage(self._reader.Execute())
+                self._whole = np.asarray(_Held(self._reader.Execute()))
             except RuntimeError as error:
                 raise InputError(f"{self.path} breaks off or is damaged: {_reason(error)}") from error
         array = self._whole
@@ -83,8 +92,8 @@ class ItkFile:
         """One frame as a gray volume; colour and labels are refused."""
         if self.channels > 1:
             raise InputError(
-                f"{self.path} is a colour or vector volume ({self.channels} components a voxel), and only gray volumes can be coloured. "
-                "Use `medcolorize convert` to make it gray, or choose the original scan."
+                f"{self.path} is a colour or vector volume ({self.channels} components a voxel), "
+                "and only gray volumes can be coloured. Choose the original scan."
             )
         array = self.voxels(frame)
         if array.dtype.kind == "c":
@@ -110,7 +119,8 @@ class ItkFile:
         """A label map or a Slicer segmentation of one layer, with its names."""
         if self.channels > 1:
             raise InputError(
-                f"{self.path} has overlapping segments in several layers. Export it as a label map (Slicer: Segmentations, Export)."
+                f"{self.path} has overlapping segments in several layers. "
+                "Export it as a label map (Slicer: Segmentations, Export)."
             )
         names: dict[int, str] = {}
         index = 0

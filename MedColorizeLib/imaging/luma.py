@@ -1,7 +1,7 @@
 """The luminance lock: colour is invented, brightness is measured, so brightness is kept.
 
 Fidelity `exact`: the rounded Rec.601 luma of every output voxel is the input's code. Rounding R, G and B
-each moves luma by at most half a code, because the weights sum to one; the rare exact half is mended by one step of blue.
+moves luma by at most half a code, because the weights sum to one; the rare exact half is mended by a step of blue.
 Colour that would leave the gamut gives up chroma, never luma.
 `balanced`: luma may follow the proposal by up to `BALANCED_CODES`. `free`: the proposal as it is, clipped.
 """
@@ -30,7 +30,7 @@ def fit_gamut(
     proposal = np.nan_to_num(np.asarray(proposal, dtype=np.float32), nan=0.0, posinf=255.0, neginf=0.0)
     if fidelity == "free":
         outside = ((proposal < -0.5) | (proposal > 255.5)).any(axis=-1)
-        return np.clip(np.rint(proposal), 0, 255).astype(np.uint8), outside
+        return np.clip(np.rint(proposal), 0, 255).astype(np.uint8), np.asarray(outside)
     own = luma(proposal).astype(np.float32)
     target = target_luma(own, gray, fidelity)
     chroma = proposal - own[..., None]

@@ -1,6 +1,6 @@
 """The text that travels inside a coloured file: how its colour was made, as one JSON line.
 
-NRRD keeps it as the key `medcolorize`, NIfTI as a header extension, MetaImage as its comment, picture stacks in `geometry.json`.
+NRRD and MetaImage keep it under the key `medcolorize`, NIfTI as a header extension, picture stacks in `geometry.json`.
 """
 
 from __future__ import annotations

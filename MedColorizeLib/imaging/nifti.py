@@ -1,4 +1,4 @@
-"""NIfTI: gray and label volumes, 4-D sequences, and the three ways colour is kept in it (RGB24, RGBA32, 5-D vectors)."""
+"""NIfTI: gray and label volumes, 4-D sequences, and its three ways to keep colour (RGB24, RGBA32, 5-D vectors)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class NiftiFile:
         try:
             image = nibabel.load(path)
         except Exception as error:
-            raise InputError(f"{path} can't be read as NIfTI: {_first_line(error)}. The file may be damaged.") from error
+            raise InputError(
+                f"{path} can't be read as NIfTI: {_first_line(error)}. The file may be damaged."
+            ) from error
         if not isinstance(image, nibabel.Nifti1Pair):
             raise InputError(f"{path} is not a NIfTI-1 or -2 file, although its name says so.")
         self._image = image
@@ -93,14 +95,14 @@ class NiftiFile:
 
     def _scaled(self, part: NDArray[Any] | None) -> NDArray[Any]:
         """Voxels in the header's units, kept integer where slope and intercept are whole numbers."""
-        proxy = self._image.dataobj
+        proxy: Any = self._image.dataobj
         slope, intercept = float(proxy.slope), float(proxy.inter)
         if (slope, intercept) == (1.0, 0.0):
             return np.asarray(proxy.get_unscaled() if part is None else part)
         values = np.asarray(proxy) if part is None else np.asarray(part)
         if slope == round(slope) and intercept == round(intercept) and np.dtype(proxy.dtype).kind in "iu":
             least, most = values.min(), values.max()
-            if -32768 <= least and most <= 32767:
+            if least >= -32768 and most <= 32767:
                 return values.astype(np.int16)
         return values.astype(np.float32)
 
@@ -108,8 +110,8 @@ class NiftiFile:
         """One frame as a gray volume; colour and labels are refused."""
         if self.channels > 1:
             raise InputError(
-                f"{self.path} is a colour or vector volume ({self.channels} components a voxel), and only gray volumes can be coloured. "
-                "Use `medcolorize convert` to make it gray, or choose the original scan."
+                f"{self.path} is a colour or vector volume ({self.channels} components a voxel), "
+                "and only gray volumes can be coloured. Choose the original scan."
             )
         array = self.voxels(frame)
         if array.dtype.kind == "c":

@@ -35,7 +35,7 @@ def nrrd_header(header: ColorHeader, *, encoding: str, data_file: str = "") -> b
     if header.provenance:
         escaped = to_text(header.provenance).replace("\\", "\\\\")
         lines.append(f"{KEY}:={escaped}")
-    return ("\n".join(lines) + "\n" + ("" if data_file else "\n")).encode("ascii")
+    return ("\n".join(lines) + "\n" + ("" if data_file else "\n")).encode()
 
 
 def meta_header(header: ColorHeader, *, data_file: str = "LOCAL") -> bytes:
@@ -62,7 +62,7 @@ def meta_header(header: ColorHeader, *, data_file: str = "LOCAL") -> bytes:
         "ElementType = MET_UCHAR",
         f"ElementDataFile = {data_file}",
     ]
-    return ("\n".join(lines) + "\n").encode("ascii")
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _numbers(values: np.ndarray) -> str:

@@ -60,7 +60,9 @@ def read_labels(path: Path | str, like: Volume | ColorVolume | None = None) -> L
     """Read a label map; with `like`, it must lie on the same voxels."""
     path = Path(path)
     if input_format(path) == "dicom":
-        raise InputError(f"{path} is DICOM. Convert the segmentation to NIfTI or NRRD first (Slicer: Segmentations, Export).")
+        raise InputError(
+            f"{path} is DICOM. Convert the segmentation to NIfTI or NRRD first (Slicer: Segmentations, Export)."
+        )
     scan = open_scan(path)
     labels: LabelVolume = scan.read_labels()  # type: ignore[attr-defined]
     if like is not None and not same_grid(labels, like):

@@ -1,4 +1,4 @@
-"""Stacks of PNG, JPEG or TIFF pictures as volumes, one picture a slice; `geometry.json` beside them says where they lie."""
+"""Stacks of PNG, JPEG or TIFF pictures as volumes, one picture a slice; `geometry.json` says where they lie."""
 
 from __future__ import annotations
 
@@ -108,9 +108,9 @@ def _pages(path: Path) -> list[NDArray[Any]]:
             pages = []
             for page in ImageSequence.Iterator(picture):
                 if page.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
-                    page = page.convert("RGB")  # noqa: PLW2901
+                    page = page.convert("RGB")
                 elif page.mode in ("LA", "1", "PA"):
-                    page = page.convert("L")  # noqa: PLW2901
+                    page = page.convert("L")
                 pages.append(np.array(page))
             return pages
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:

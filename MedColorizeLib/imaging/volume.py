@@ -75,8 +75,8 @@ class Volume(_Grid):
     def sha256(self) -> str:
         """Hash of the voxels, their type and their geometry: the input's name in every provenance."""
         digest = hashlib.sha256(f"{self.array.dtype.str}{self.array.shape}".encode())
-        digest.update(np.ascontiguousarray(self.affine, dtype="<f8"))
-        digest.update(np.ascontiguousarray(self.array))
+        digest.update(np.ascontiguousarray(self.affine, dtype="<f8").data)
+        digest.update(np.ascontiguousarray(self.array).data)
         return digest.hexdigest()
 
 

@@ -1,7 +1,7 @@
 """Intensity windows: from the scanner's numbers to the 8-bit codes whose luma the output keeps.
 
 `codes` is the one definition of "the 8-bit windowed input" that the luminance lock, the report and the tests share:
-`round(255 (x - low) / (high - low))`, held to 0..255, in double precision; what is not finite was not measured and becomes 0.
+`round(255 (x - low) / (high - low))`, held to 0..255, in double precision. What is not finite was not measured: 0.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Window:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high)) or self.low >= self.high:
             raise UsageError(
-                f"The window {self.low:g} to {self.high:g} is empty. Give a low value below the high one, e.g. --window -160 240."
+                f"The window {self.low:g} to {self.high:g} is empty. "
+                "Give a low value below the high one, e.g. --window -160 240."
             )
 
 
@@ -80,7 +81,7 @@ def auto_window(volume: Volume) -> Window:
     if modality_of(volume) == "CT":
         body = values[values > -200]
         if body.size > 1000:
-            # Low enough that fat is not black, so that its colour can be seen; high enough that only dense bone is white.
+            # Low enough that the colour of fat can be seen, high enough that only dense bone is white.
             return Window(-350.0, float(np.clip(np.percentile(body, 98), 250, 600)), "auto CT")
     inside = values[values > _split(values)]
     low, high = float(np.percentile(values, 0.5)), float(np.percentile(inside if inside.size else values, 98.5))

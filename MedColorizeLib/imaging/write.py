@@ -99,7 +99,7 @@ class _FileWriter:
         expected = (*self._header.shape[1:], self._header.channels)
         if slab.shape[1:] != expected or slab.dtype != np.uint8:
             raise OutputError(f"A slab of {slab.shape} {slab.dtype} does not fit slices of {expected} bytes.")
-        self._body.sink.write(memoryview(np.ascontiguousarray(slab)).cast("B"))
+        self._body.sink.write(np.ascontiguousarray(slab).data.cast("B"))
         self._written += len(slab)
 
     def commit(self) -> Path:

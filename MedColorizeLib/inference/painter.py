@@ -62,8 +62,6 @@ class TablePainter(Painter, Protocol):
 class SlabPainter(Painter, Protocol):
     """Colours by computing (a network, an exemplar): slices `start` to `stop` along K, with the whole as context."""
 
-    def paint(
-        self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
-    ) -> NDArray[np.float32]:
+    def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255; their chroma is what counts when luma is locked."""
         ...

@@ -1,4 +1,4 @@
-"""Tissue palettes: colour by look-up, from intensity or from labels. No training, and the baseline for whatever is trained.
+"""Tissue palettes: colour by look-up, from intensity or from labels; the baseline for whatever is trained.
 
 A palette is a small TOML file (`Resources/Palettes`, or the user's own):
 
@@ -23,6 +23,7 @@ import hashlib
 import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ def load_palette(name_or_file: str | Path) -> Palette:
         path = resources_dir() / "Palettes" / f"{name_or_file}.toml"
         if not path.is_file():
             raise UsageError(
-                f"There is no palette called '{name_or_file}'. Palettes: {', '.join(palette_names())}; or the path of a .toml file."
+                f"There is no palette called '{name_or_file}'. Palettes: {', '.join(palette_names())}; "
+                "or the path of a .toml file."
             )
     try:
         content = path.read_bytes()
@@ -137,9 +139,7 @@ def default_palette(modality: str) -> Palette:
 def _from_toml(path: Path, table: dict[str, Any]) -> Palette:
     unknown = set(table) - {"title", "modality", "unit", "stops", "labels"}
     if unknown:
-        raise InputError(
-            f"{path}: unknown key '{sorted(unknown)[0]}'. Known: title, modality, unit, stops, labels."
-        )
+        raise InputError(f"{path}: unknown key '{sorted(unknown)[0]}'. Known: title, modality, unit, stops, labels.")
     unit = table.get("unit", "code")
     if unit not in ("code", "value"):
         raise InputError(f"{path}: unit is 'code' (0..255 of the window) or 'value' (scanner units), not '{unit}'.")
@@ -147,7 +147,7 @@ def _from_toml(path: Path, table: dict[str, Any]) -> Palette:
         Stop(_number(path, entry, "at"), _rgb(path, entry), str(entry.get("name", "")))
         for entry in _entries(path, table, "stops", {"at", "rgb", "name"})
     )
-    if len(stops) < 2 or any(a.at >= b.at for a, b in zip(stops, stops[1:], strict=False)):
+    if len(stops) < 2 or any(a.at >= b.at for a, b in pairwise(stops)):
         raise InputError(f"{path}: a palette needs at least two stops, with rising positions ('at').")
     labels = tuple(
         LabelColor(_rgb(path, entry), entry.get("value"), str(entry.get("match", "")), str(entry.get("name", "")))
@@ -167,7 +167,9 @@ def _from_table(path: Path, text: str) -> Palette:
         try:
             value, rgb = int(fields[0]), (float(fields[-4]), float(fields[-3]), float(fields[-2]))
         except (ValueError, IndexError) as error:
-            raise InputError(f"{path}, line {number}: expected 'value name R G B A', found '{line.strip()}'.") from error
+            raise InputError(
+                f"{path}, line {number}: expected 'value name R G B A', found '{line.strip()}'."
+            ) from error
         if value:
             labels.append(LabelColor(rgb, value, "", " ".join(fields[1:-4])))
     if not labels:
@@ -182,7 +184,9 @@ def _entries(path: Path, table: dict[str, Any], key: str, known: set[str]) -> li
         raise InputError(f"{path}: '{key}' is a list of tables such as {{ at = 0, rgb = [0, 0, 0] }}.")
     for entry in entries:
         if set(entry) - known:
-            raise InputError(f"{path}: unknown key '{sorted(set(entry) - known)[0]}' in '{key}'. Known: {sorted(known)}.")
+            raise InputError(
+                f"{path}: unknown key '{sorted(set(entry) - known)[0]}' in '{key}'. Known: {sorted(known)}."
+            )
         if not isinstance(entry.get("value", 0), int):
             raise InputError(f"{path}: the value of a label is a whole number, not '{entry['value']}'.")
     return entries
@@ -197,6 +201,10 @@ def _number(path: Path, entry: dict[str, Any], key: str) -> float:
 
 def _rgb(path: Path, entry: dict[str, Any]) -> Rgb:
     rgb = entry.get("rgb")
-    if not isinstance(rgb, list) or len(rgb) != 3 or not all(isinstance(v, (int, float)) and 0 <= v <= 255 for v in rgb):
+    if (
+        not isinstance(rgb, list)
+        or len(rgb) != 3
+        or not all(isinstance(v, (int, float)) and 0 <= v <= 255 for v in rgb)
+    ):
         raise InputError(f"{path}: 'rgb' is three numbers from 0 to 255, not {rgb}.")
     return float(rgb[0]), float(rgb[1]), float(rgb[2])

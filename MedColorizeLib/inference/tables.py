@@ -13,7 +13,7 @@ from ..imaging.volume import LabelVolume
 from ..imaging.windows import Window, codes, patterns, scale, values_of
 from .painter import TablePainter
 
-_BINS = 4096
+_BINS = 1024
 """Steps between a palette's first and last position, where the values are too many for a table of their own."""
 _LABEL_GRAY = 160.0
 """With fidelity `free`, the code at which a label shows its own colour: tissue is seldom brighter."""
@@ -53,7 +53,7 @@ class ColorTable:
             self._add_labels({value: color for value, color in known.items() if 0 < value < 65536})
 
     def _fit(self, colors: NDArray[Any], gray: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Colours brought to the luma that the fidelity asks for, hue and saturation kept as far as the gamut allows."""
+        """Colours brought to the luma that the fidelity asks for; hue and saturation kept as the gamut allows."""
         lit = shade(colors, target_luma(luma(colors), gray, self._fidelity))
         return fit_gamut(lit, gray, self._fidelity)
 

@@ -33,12 +33,18 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("input", type=Path, help="NIfTI, NRRD, MHA/MHD, a DICOM file or folder, or a folder of pictures")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="where to write; the ending chooses the format")
+    parser.add_argument(
+        "input", type=Path, help="NIfTI, NRRD, MHA/MHD, a DICOM file or folder, or a folder of pictures"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="where to write; the ending chooses the format"
+    )
     parser.add_argument("--model", metavar="NAME|FOLDER", help="an installed model, a bundle folder, or 'palette'")
     parser.add_argument("--method", metavar="NAME", help="the best installed model of this method (see 'methods')")
     parser.add_argument("--palette", metavar="NAME|FILE", help="colour by this tissue palette: a name or your own file")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="a label map on the same voxels, for tissue colours")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="a label map on the same voxels, for tissue colours"
+    )
     parser.add_argument(
         "--window",
         nargs="+",
@@ -87,9 +93,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     outcome = colorize_file(job, console.progress, console.cancel, choose=choose_series if interactive else None)
     for note in outcome.notes:
         console.note(note)
+    made = outcome.provenance
     console.say(
-        f"{outcome.output} written in {outcome.seconds:.1f} s: coloured by {outcome.provenance['method']} "
-        f"'{outcome.provenance['model']}', window {outcome.provenance['window'][0]:g} to {outcome.provenance['window'][1]:g}."
+        f"{outcome.output} written in {outcome.seconds:.1f} s: coloured by {made['method']} '{made['model']}', "
+        f"window {made['window'][0]:g} to {made['window'][1]:g}."
         " The colour is synthetic: not for diagnosis."
     )
     if outcome.report is not None:
@@ -131,7 +138,9 @@ def choose_series(series: list[SeriesInfo]) -> str:
     from ...errors import UsageError
 
     for number, one in enumerate(series, 1):
-        print(f"{number:3d}  {one.modality:4s} {one.description:40s} {one.images:5d} images  {one.uid}", file=sys.stderr)
+        print(
+            f"{number:3d}  {one.modality:4s} {one.description:40s} {one.images:5d} images  {one.uid}", file=sys.stderr
+        )
     answer = input(f"Which series (1 to {len(series)})? ")
     if not answer.isdigit() or not 1 <= int(answer) <= len(series):
         raise UsageError(f"'{answer}' is none of the series 1 to {len(series)}.")
