@@ -1,0 +1,111 @@
+"""One frame for training and inference: anatomical planes, mm per pixel, and pictures of one size.
+
+Pictures are in radiological order: the patient's right at the left, anterior (axial) or superior at the top; slices
+run from superior, anterior or right. Imports no torch until something is resized. Not for: reading or colours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = Literal["axial", "coronal", "sagittal"]
+
+# Which way slices, rows and columns run, as (RAS axis, sign of increasing index).
+_RUN: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {
+    "axial": ((2, -1), (1, -1), (0, -1)),
+    "coronal": ((1, -1), (2, -1), (0, -1)),
+    "sagittal": ((0, -1), (2, -1), (1, -1)),
+}
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How the axes of an array (K, J, I) become (slice, row, column) of a plane: reordered and turned only."""
+
+    axes: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+    mm: tuple[float, float, float]
+    """Millimetres between slices, rows and columns."""
+
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A view in the plane's order; further axes (colour) stay last."""
+        turned = array.transpose(*self.axes, *range(3, array.ndim))
+        return turned[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)]
+
+    def undo(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of `apply`."""
+        turned = array[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)]
+        return turned.transpose(*np.argsort(self.axes), *range(3, array.ndim))
+
+
+def orientation(affine: NDArray[np.float64], plane: Plane) -> Orientation:
+    """Of an affine (i, j, k, 1) -> RAS mm, the array axes that lie nearest to the plane's."""
+    columns = affine[:3, :3]
+    lengths = np.linalg.norm(columns, axis=0)
+    directions = columns / lengths
+    run = _RUN[plane]
+
+    def nearness(order: tuple[int, ...]) -> float:
+        return float(sum(abs(directions[ras, column]) for (ras, _), column in zip(run, order, strict=True)))
+
+    best = max(permutations(range(3)), key=nearness)
+    flips = tuple(bool(directions[ras, column] * sign < 0) for (ras, sign), column in zip(run, best, strict=True))
+    return Orientation(
+        axes=tuple(2 - column for column in best),  # type: ignore[arg-type]
+        flips=flips,  # type: ignore[arg-type]
+        mm=tuple(float(lengths[column]) for column in best),  # type: ignore[arg-type]
+    )
+
+
+def scaled_shape(shape: tuple[int, int], mm: tuple[float, float], target: float) -> tuple[int, int]:
+    """Rows and columns at `target` mm per pixel."""
+    return max(1, round(shape[0] * mm[0] / target)), max(1, round(shape[1] * mm[1] / target))
+
+
+def resize(picture: NDArray[Any], shape: tuple[int, int], *, nearest: bool = False) -> NDArray[Any]:
+    """A picture (H, W[, C]) at another size: antialiased bilinear, or nearest for masks and labels."""
+    if picture.shape[:2] == shape:
+        return picture
+    import torch
+    from torch.nn.functional import interpolate
+
+    flat = picture[..., None] if picture.ndim == 2 else picture
+    tensor = torch.from_numpy(np.ascontiguousarray(flat).astype(np.float32)).permute(2, 0, 1)[None]
+    if nearest:
+        out = interpolate(tensor, shape, mode="nearest-exact")
+    else:
+        out = interpolate(tensor, shape, mode="bilinear", antialias=True, align_corners=False)
+    array = out[0].permute(1, 2, 0).numpy()
+    if np.issubdtype(picture.dtype, np.integer):
+        array = np.rint(array)
+    array = array.astype(picture.dtype)
+    return array[..., 0] if picture.ndim == 2 else array
+
+
+def crop_or_pad(picture: NDArray[Any], size: tuple[int, int], center: tuple[float, float]) -> NDArray[Any]:
+    """A window of `size` around `center` (rows, columns); what lies outside the picture is 0."""
+    out = np.zeros((*size, *picture.shape[2:]), picture.dtype)
+    source, target = [], []
+    for axis in range(2):
+        start = int(np.floor(center[axis] - size[axis] / 2 + 0.5))
+        low, high = max(start, 0), min(start + size[axis], picture.shape[axis])
+        if low >= high:
+            return out
+        source.append(slice(low, high))
+        target.append(slice(low - start, high - start))
+    out[tuple(target)] = picture[tuple(source)]
+    return out
+
+
+def center_of(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """The middle of the bounding box of a mask (slices, rows, columns) or (rows, columns); its own middle if empty."""
+    flat: NDArray[np.bool_] = np.any(mask, axis=0) if mask.ndim == 3 else mask
+    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
+    if not len(rows):
+        return flat.shape[0] / 2, flat.shape[1] / 2
+    return (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
