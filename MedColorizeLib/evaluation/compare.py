@@ -27,12 +27,12 @@ from ..progress import CancelToken, OnProgress
 from . import page
 from .assessment import Assessment, assess
 from .charts import Line, LineChart
-from .compare_metrics import METRICS, best
+from .compare_metrics import METRICS, Metric, best
 from .report import Gray
 from .report_charts import largest
 from .report_document import WARNING, public, summary, to_json
 from .report_pictures import body_box, ribbon_png, slice_png, view
-from .report_sections import figure
+from .report_sections import figure, percent
 
 SCHEMA = "medcolorize-compare/1"
 MOST = 12
@@ -253,10 +253,19 @@ def _table(judged: list[_Judged]) -> str:
             continue
         if metric.group != group:
             group = metric.group
-            rows.append([f"<b>{group}</b>", *([""] * len(judged))])
+            rows.append([f"<b>{group}</b>"])
         winners = best(values, metric.better)
-        cells = [f'<b title="best">★ {figure(v)}</b>' if n in winners else figure(v) for n, v in enumerate(values)]
+        cells = [
+            f'<b title="best">★ {_text(metric, v)}</b>' if n in winners else _text(metric, v)
+            for n, v in enumerate(values)
+        ]
         want = {"low": "lower is better", "high": "higher is better", "one": "1 is right", "": ""}[metric.better]
         remark = ", ".join(part for part in (metric.unit, want) if part)
         rows.append([f"{escape(metric.title)}<small>{remark}</small>", *cells])
     return page.table(["Number", *(escape(one.name) for one in judged)], rows)
+
+
+def _text(metric: Metric, value: float) -> str:
+    if metric.unit.startswith("share"):
+        return percent(value)
+    return f"{value:.0f}" if metric.counted and math.isfinite(value) else figure(value)

@@ -27,6 +27,8 @@ class Metric:
     """`low`, `high`, `one` (the nearer to 1 the better), or empty: neither way is better."""
     place: str
     """Where the assessment holds it, as attributes joined by dots."""
+    counted: bool = False
+    """A whole number."""
 
     def of(self, assessment: Assessment) -> float:
         """The number; NaN where it could not be had. Of a list, its length."""
@@ -51,13 +53,13 @@ METRICS = (
     Metric("drift", _STEADY, "Slow drift of tissues", "dE", "low", "consistency.0.drift"),
     Metric("spread", _STEADY, "Spread within tissues", "dE", "", "consistency.0.spread"),
     Metric("isotropy", _STEADY, "Isotropy", "", "one", "consistency.0.isotropy"),
-    Metric("outliers", _STEADY, "Outlier slices", "", "low", "consistency.0.outliers"),
+    Metric("outliers", _STEADY, "Outlier slices", "", "low", "consistency.0.outliers", counted=True),
     Metric("bleeding_share", _TRUST, "Colour bleeding", "share of edges", "low", "trust.bleeding_share"),
     Metric("outside_share", _TRUST, "Colour outside the body", "share", "low", "trust.outside_share"),
     Metric("clipped_share", _TRUST, "Colour cut at the gamut", "share", "low", "trust.clipped_share"),
     Metric("invented_share", _TRUST, "Invented edges", "share of edges", "low", "trust.invented_share"),
     Metric("lost_share", _TRUST, "Lost edges", "share of edges", "low", "trust.lost_share"),
-    Metric("luma_error_max", _LUMA, "Largest error", "codes", "low", "trust.luma_error_max"),
+    Metric("luma_error_max", _LUMA, "Largest error", "codes", "low", "trust.luma_error_max", counted=True),
     Metric("luma_error_mean", _LUMA, "Mean error", "codes", "low", "trust.luma_error_mean"),
     Metric("luma_psnr", _LUMA, "PSNR", "dB", "high", "fidelity.luma_psnr"),
     Metric("luma_ssim", _LUMA, "SSIM", "", "high", "fidelity.luma_ssim"),
@@ -66,7 +68,7 @@ METRICS = (
     Metric("mutual_information", _LUMA, "Mutual information", "bit", "high", "fidelity.mutual_information_bits"),
     Metric("entropy_luma", _LUMA, "Entropy of the luma", "bit", "", "fidelity.entropy_luma"),
     Metric("colorfulness", _COLOR, "Colourfulness", "", "", "fidelity.colorfulness"),
-    Metric("distinct_colors", _COLOR, "Distinct colours", "", "", "facts.distinct_colors"),
+    Metric("distinct_colors", _COLOR, "Distinct colours", "", "", "facts.distinct_colors", counted=True),
     Metric("neutral_share", _COLOR, "Left gray", "share", "", "trust.neutral_share"),
     Metric("distance", _COLOR, "Frechet distance to the reference pictures", "", "low", "distance.value"),
     Metric("truth_psnr", _TRUTH, "PSNR", "dB", "high", "truth.psnr"),

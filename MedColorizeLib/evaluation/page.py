@@ -93,12 +93,17 @@ def notes(sentences: Iterable[str]) -> str:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], css: str = "", left: int = 1) -> str:
-    """A table of ready-made HTML cells; the first `left` columns are text, the others numbers."""
+    """A table of ready-made HTML cells; the first `left` columns are text, the others numbers.
+
+    A row of one cell is a heading over the rows below it.
+    """
     head = "".join(f'<th class="{"" if n < left else "num"}">{cell}</th>' for n, cell in enumerate(headers))
     body = "".join(
         "<tr>"
         + "".join(
-            f'<th scope="row">{cell}</th>' if n == 0 else f'<td class="{"" if n < left else "num"}">{cell}</td>'
+            f'<th scope="row"{f" colspan={len(headers)}" if len(row) == 1 else ""}>{cell}</th>'
+            if n == 0
+            else f'<td class="{"" if n < left else "num"}">{cell}</td>'
             for n, cell in enumerate(row)
         )
         + "</tr>"
