@@ -254,6 +254,7 @@ class SliceTable:
     """`flicker_median` to slice + 1; NaN for the last."""
     shift_to_next: Numbers
     outlier_score: Numbers
+    """NaN where the slice does not stand out."""
 
 
 @dataclass(frozen=True)
