@@ -205,21 +205,29 @@ def _strip(judged: list[_Judged], gray_tiles: dict[int, bytes], axis: int, index
 
 
 def _jumps(judged: list[_Judged]) -> str:
-    first = judged[0].assessment.consistency[0]
+    first, slices = judged[0].assessment.consistency[0], judged[0].assessment.facts.shape[0]
     if not any(np.isfinite(one.assessment.consistency[0].shift).any() for one in judged):
         return page.notes(["The volume has too few slices across K to compare neighbours."])
     chart = LineChart(
         title="Colour jump from each slice to the next",
-        x=np.asarray(first.pairs, dtype=np.float64) + 0.5,
+        x=np.arange(slices - 1, dtype=np.float64) + 0.5,
         x_label=f"slice ({first.plane}, {first.spacing_mm:.3g} mm apart)",
         y_label="shared shift, dE per mm",
-        x_limits=(0.0, float(len(first.shift))),
+        x_limits=(0.0, slices - 1.0),
         lines=[
-            Line(one.name, np.asarray(one.assessment.consistency[0].shift) / first.spacing_mm, style)
+            Line(one.name, _on_all_pairs(one.assessment, slices) / first.spacing_mm, style)
             for style, one in enumerate(judged)
         ],
     )
     return chart.figure("What all tissue of similar brightness does together from one slice to the next.")
+
+
+def _on_all_pairs(assessment: Assessment, slices: int) -> NDArray[np.float64]:
+    """The shifts on the pairs of the whole volume; results may begin and end at different slices."""
+    axis = assessment.consistency[0]
+    out = np.full(slices - 1, np.nan)
+    out[axis.pairs] = axis.shift
+    return out
 
 
 def _order(judged: list[_Judged]) -> str:

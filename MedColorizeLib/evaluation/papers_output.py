@@ -34,7 +34,8 @@ def markdown(table: Table, budget: Budget, finished: Finished, data_notes: Seque
         f"# {table.paper}: {table.title}",
         "",
         f"Budget: **{budget.name}**: {budget.steps} training steps a row at {budget.size}x{budget.size} pixels, "
-        f"batch {table.batch}, {runs} run{'s' if runs > 1 else ''} (published: {table.steps} steps at 256x256, {table.runs} runs).",
+        f"batch {table.batch}, {runs} run{'s' if runs > 1 else ''}. Published: {table.steps} steps at 256x256, "
+        f"{table.runs} run{'s' if table.runs > 1 else ''}.",
         "",
     ]
     if budget.steps < table.steps:

@@ -25,7 +25,8 @@ def jump_chart(axis: AxisConsistency, bands: Sequence[Band]) -> str:
     strips = [Strip(_band_name(b), b.low, b.high) for b in bands if b.key == "shift_per_mm"]
     marks = []
     for outlier in sorted(axis.outliers, key=lambda o: -o.score)[:_MARKED]:
-        near = [p for p in (outlier.index - 1, outlier.index) if 0 <= p < len(step) and np.isfinite(step[p])]
+        place = outlier.index - first_slice(axis)
+        near = [p for p in (place - 1, place) if 0 <= p < len(step) and np.isfinite(step[p])]
         if near:
             top = max(near, key=lambda p: step[p])
             hint = f"Slice {outlier.index}: {' '.join(outlier.reasons)}"
@@ -80,7 +81,7 @@ def tissue_charts(axis: AxisConsistency) -> str:
         ]
         chart = LineChart(
             title=f"Mean {name} of each tissue ({ends})",
-            x=np.arange(len(tissues[0].lab), dtype=np.float64),
+            x=np.arange(len(tissues[0].lab), dtype=np.float64) + first_slice(axis),
             x_label=_slice_label(axis),
             y_label=f"CIELAB {name}",
             lines=lines,
@@ -169,8 +170,13 @@ def _band_name(band: Band) -> str:
     return f"real cryosections: {number(_short(band.low))} to {number(_short(band.high))}"
 
 
+def first_slice(axis: AxisConsistency) -> int:
+    """The slice with which the axis' curves begin: where the body does."""
+    return int(axis.pairs[0]) if len(axis.pairs) else 0
+
+
 def _all_slices(axis: AxisConsistency) -> tuple[float, float]:
-    return 0.0, float(len(axis.shift))
+    return float(first_slice(axis)), float(first_slice(axis) + len(axis.shift))
 
 
 def _slice_label(axis: AxisConsistency) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from . import page
 from .assessment import Assessment, AxisConsistency, Grade, TissueCurve
 from .charts import number
-from .report_charts import flicker_chart, frames_chart, jump_chart, largest, scale_bar, tissue_charts
+from .report_charts import first_slice, flicker_chart, frames_chart, jump_chart, largest, scale_bar, tissue_charts
 from .report_pictures import View, body_box, ribbon_png, slice_png, view
 
 WORST = 4
@@ -149,9 +149,10 @@ def ribbons(axis: AxisConsistency, shown: Sequence[TissueCurve]) -> str:
         + page.image(ribbon_png(tissue), f"mean colour of {tissue.name} over the slices")
         for tissue in shown
     )
-    last = len(shown[0].lab) - 1
+    first = first_slice(axis)
+    last = first + len(shown[0].lab) - 1
     return (
-        f'<div class="ribbons">{rows}<span></span><span class="ends"><span>slice 0</span>'
+        f'<div class="ribbons">{rows}<span></span><span class="ends"><span>slice {first}</span>'
         f"<span>{escape(axis.plane)} slices</span><span>slice {last}</span></span></div>"
     )
 
