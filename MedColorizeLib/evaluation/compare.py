@@ -31,8 +31,8 @@ from .compare_metrics import METRICS, Metric, best
 from .report import Gray
 from .report_charts import largest
 from .report_document import WARNING, public, summary, to_json
+from .report_numbers import figure, percent
 from .report_pictures import body_box, ribbon_png, slice_png, view
-from .report_sections import figure, percent
 
 SCHEMA = "medcolorize-compare/1"
 MOST = 12

@@ -14,6 +14,7 @@ from .assessment import AxisConsistency, Band, FramesConsistency, Grade, TissueC
 from .charts import Band as Strip
 from .charts import Line as Curve
 from .charts import LineChart, Mark, number
+from .report_numbers import graded
 
 SHOWN_TISSUES = 6
 _MARKED = 12
@@ -151,14 +152,14 @@ def scale_bar(grade: Grade) -> str:
     parts.append(f'<path d="M{px(grade.value):.1f} 8l5-7h-10z" style="fill:var(--ink)"/>')
     word = "at least" if grade.higher_is_better else "up to"
     end = "below" if grade.higher_is_better else "above"
-    nature = (
-        f" · bracket: real cryosections {number(_short(grade.band.low))}–{number(_short(grade.band.high))}"
-        if grade.band
-        else ""
-    )
+    limits_text = f"good {word} {graded(grade, grade.good)}, poor {end} {graded(grade, grade.fair)}"
+    if grade.band:
+        limits_text += (
+            f" · bracket: real cryosections, {graded(grade, grade.band.low)} to {graded(grade, grade.band.high)}"
+        )
     return (
         f'<div class="scale"><svg viewBox="0 0 300 22" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}'
-        f'</svg><p class="limits">good {word} {number(grade.good)}, poor {end} {number(grade.fair)}{nature}</p></div>'
+        f'</svg><p class="limits">{limits_text}</p></div>'
     )
 
 

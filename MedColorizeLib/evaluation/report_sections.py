@@ -5,7 +5,6 @@ Not for: computing anything. Each function turns a part of the assessment into H
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -17,10 +16,10 @@ from . import page
 from .assessment import Assessment, AxisConsistency, Grade, TissueCurve
 from .charts import number
 from .report_charts import first_slice, flicker_chart, frames_chart, jump_chart, largest, scale_bar, tissue_charts
+from .report_numbers import figure, graded, percent
 from .report_pictures import View, body_box, ribbon_png, slice_png, view
 
 WORST = 4
-_UNKNOWN = "–"
 
 
 def grade_cards(grades: Sequence[Grade]) -> str:
@@ -28,7 +27,7 @@ def grade_cards(grades: Sequence[Grade]) -> str:
     order = {"red": 0, "amber": 1, "none": 3, "green": 2}
     shown = sorted(grades, key=lambda grade: order[grade.light])
     return page.cards(
-        page.card(g.light, g.title, figure(g.value), g.unit, g.words, g.meaning, scale_bar(g)) for g in shown
+        page.card(g.light, g.title, graded(g, g.value), g.unit, g.words, g.meaning, scale_bar(g)) for g in shown
     )
 
 
@@ -266,26 +265,6 @@ def _value(value: Any) -> str:
         return figure(value)
     text = escape(str(value))
     return f"<code>{text}</code>" if len(text) >= 32 and " " not in text else text
-
-
-def figure(value: float) -> str:
-    """A number as tables and cards show it: three figures that matter."""
-    if value is None or math.isnan(value):
-        return _UNKNOWN
-    if math.isinf(value):
-        return "∞"
-    if value == 0 or abs(value) >= 1000:
-        return f"{value:.0f}"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{min(digits, 4)}f}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    """A share as a percentage."""
-    if math.isnan(share):
-        return _UNKNOWN
-    text = f"{100 * share:.2g}" if 0 < share < 0.1 else f"{100 * share:.0f}"
-    return f"{'under 0.01' if 0 < share < 1e-4 else text} %"
 
 
 def _tile(
