@@ -52,8 +52,10 @@ class Source:
 
     @staticmethod
     def of(origin: Origin | None) -> Source | None:
-        """The source an origin names; None if it names no DICOM file (any more)."""
-        if origin is None or not origin.files or not all(has_dicom_start(path) for path in origin.files):
+        """The source an origin names; None if that is no DICOM."""
+        if origin is None or not origin.files:
+            return None
+        if not origin.series_uid and not has_dicom_start(origin.files[0]):
             return None
         try:
             headers = [_brief(path) for path in origin.files]

@@ -5,10 +5,12 @@ Not for geometry (`dicom_geometry`) or voxels (`dicom_pixels`). No text made her
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,22 @@ _NOT_A_PICTURE = {
     "REG": "is a registration",
     "DOC": "is an enclosed document",
 }
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Holds back pydicom's and highdicom's warnings, which quote header values and so may name the patient."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,12 +179,12 @@ def read_header(path: Path) -> Header:
             if start[128:132] != b"DICM" and not _headerless(start):
                 raise InputError(f"{path} is not a DICOM file, or its beginning is damaged.")
             stream.seek(0)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                data = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_NEEDED.split())
-                header = Header(path, data, False)
-                left = size - stream.tell()
-                return Header(path, data, _expected_bytes(header) > left)
+            data = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_NEEDED.split())
+            whole_header = Header(path, data, False)
+            # The stream stands before the pixel data's own tag and length.
+            left = size - stream.tell() - (8 if whole_header.transfer_syntax == NATIVE[0] else 12)
+            expected = _expected_bytes(whole_header)
+            return Header(path, data, expected > 0 and left < expected)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror or error}.") from error
     except InputError:
@@ -222,3 +240,12 @@ def refusal(header: Header, *, color: bool = False) -> str:
     if header.truncated:
         return "is truncated: it ends before its last pixel. Copy it again from its source"
     return ""
+
+
+def save_file(data: Dataset, path: Path) -> None:
+    """Write a whole DICOM file, with pydicom 3 or 2."""
+    options: dict[str, Any] = {"enforce_file_format": True}
+    if pydicom.__version_info__[0] == "2":
+        data.is_little_endian, data.is_implicit_VR = True, False
+        options = {"write_like_original": False}
+    pydicom.dcmwrite(path, data, **options)

@@ -6,9 +6,10 @@ for 12-bit JPEG, or inside Slicer's Python.
 
 from __future__ import annotations
 
+import os
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from ..errors import InputError
-from .dicom_files import DEFLATED, found_syntax, number, whole
+from .dicom_files import DEFLATED, found_syntax, number, save_file, whole
 from .dicom_planes import Plane
 
 Array = NDArray[Any]
@@ -54,10 +55,8 @@ def decoded(planes: Sequence[Plane]) -> Iterator[Array]:
     for path, run in groupby(planes, key=lambda plane: plane.path):
         indices = [plane.index for plane in run]
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                for array in _frames(path, indices):
-                    yield array.astype(array.dtype.newbyteorder("="), copy=False)
+            for array in _frames(path, indices):
+                yield array.astype(array.dtype.newbyteorder("="), copy=False)
         except (MemoryError, InputError):
             raise
         except OSError as error:
@@ -125,7 +124,8 @@ def _frames_by_gdcm(path: Path, indices: list[int]) -> Iterator[Array]:
             reader.SetImageIO("GDCMImageIO")
             reader.SetFileName(str(alone))
             try:
-                image = reader.Execute()
+                with _no_chatter():
+                    image = reader.Execute()
             except RuntimeError as error:
                 name = data.file_meta.TransferSyntaxUID.name
                 raise InputError(
@@ -134,6 +134,23 @@ def _frames_by_gdcm(path: Path, indices: list[int]) -> Iterator[Array]:
                 ) from error
             array = sitk.GetArrayFromImage(image)
             yield array[0] if array.ndim > 2 and array.shape[0] == 1 else array
+
+
+@contextmanager
+def _no_chatter() -> Iterator[None]:
+    """GDCM's C code tries 8, 12 and 16 bits in turn and complains about each straight to file descriptor 2."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # a program without a standard error
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _fragment(data: Dataset, index: int, frames: int) -> bytes:
@@ -160,8 +177,7 @@ def _write_alone(data: Dataset, fragment: bytes, path: Path) -> None:
             alone.add(element)
     alone.PixelData = encapsulate([fragment])
     alone["PixelData"].is_undefined_length = True
-    alone.is_little_endian, alone.is_implicit_VR = True, False
-    alone.save_as(path, write_like_original=False)
+    save_file(alone, path)
 
 
 def read_values(planes: Sequence[Plane]) -> tuple[Array, Padding | None, float | None]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .dicom_derived import read_derivation
-from .dicom_files import has_dicom_start
+from .dicom_files import has_dicom_start, quiet
 from .dicom_geometry import Stack
 from .dicom_pixels import Padding, background_of, decoded, read_values
 from .dicom_planes import Plane
@@ -51,6 +51,7 @@ class DicomScan:
             notes.append("The pixels have been through lossy compression.")
         return tuple(notes)
 
+    @quiet()
     def info(self) -> dict[str, Any]:
         """For `medcolorize info`: the series, its geometry and what is to be said about it."""
         stack, info = self.stack, self.found.info
@@ -73,6 +74,7 @@ class DicomScan:
             "notes": list(self.notes),
         }
 
+    @quiet()
     def read(self, frame: int = 0) -> Volume:
         """The volume of one frame."""
         if not 0 <= frame < self.frames:
@@ -116,6 +118,7 @@ class DicomScan:
         return facts
 
 
+@quiet()
 def read_color_dicom(path: Path | str, series: str | None = None, frame: int = 0) -> ColorVolume:
     """Read an RGB series back: what `DicomColorWriter` wrote, or any other with 8 bits a channel."""
     path = Path(path)

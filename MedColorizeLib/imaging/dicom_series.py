@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from ..errors import InputError, UsageError
-from .dicom_files import ENDINGS, Header, find_files, has_dicom_start, read_header, refusal
+from .dicom_files import ENDINGS, Header, find_files, has_dicom_start, quiet, read_header, refusal
 from .dicom_geometry import Stack, build_stack, split_by_geometry
 from .dicom_planes import Plane, planes_of
 
@@ -70,6 +70,7 @@ def list_series(path: Path) -> list[SeriesInfo]:
     return [found.info for found in find_series(Path(path))]
 
 
+@quiet()
 def find_series(path: Path, *, color: bool = False) -> list[FoundSeries]:
     """As `list_series`, ready for reading; with `color`, RGB series are what can be read."""
     if not path.exists():

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from ..errors import OutputError
 from .atomic import AtomicTarget
 from .dicom_derived import Grid, Source, make_multi_frame, place_slice, references, skeleton
+from .dicom_files import quiet, save_file
 from .scan import ColorHeader
 from .volume import ColorVolume
 
@@ -37,8 +36,9 @@ class DicomColorWriter:
         self._stream: BinaryIO | None = None
         _check(path, header, self._single_file)
         self._grid = Grid.of(np.asarray(header.affine, dtype=np.float64))
-        self._source = Source.of(header.origin)
-        self._data = skeleton(header, self._grid, self._source)
+        with quiet():
+            self._source = Source.of(header.origin)
+            self._data = skeleton(header, self._grid, self._source)
         self._target = AtomicTarget(path, folder=not self._single_file, overwrite=overwrite)
         if self._single_file:
             try:
@@ -59,8 +59,9 @@ class DicomColorWriter:
             self._stream.write(memoryview(np.ascontiguousarray(slab)).cast("B"))  # type: ignore[arg-type]
             self._written += len(slab)
         else:
-            for picture in slab:
-                self._write_slice(picture)
+            with quiet():
+                for picture in slab:
+                    self._write_slice(picture)
 
     def commit(self) -> Path:
         """Put the file or folder in place."""
@@ -92,8 +93,9 @@ class DicomColorWriter:
 
     def _begin_file(self) -> None:
         """All of the header, and the start of the pixel data; slabs are appended to it."""
-        make_multi_frame(self._data, self._header, self._grid, self._source)
-        _save(self._data, self._target.temporary)
+        with quiet():
+            make_multi_frame(self._data, self._header, self._grid, self._source)
+            save_file(self._data, self._target.temporary)
         self._stream = self._target.temporary.open("ab")
         length = self._pixels + self._pixels % 2
         self._stream.write(b"\xe0\x7f\x10\x00OB\0\0" + length.to_bytes(4, "little"))
@@ -112,7 +114,7 @@ class DicomColorWriter:
         content = np.ascontiguousarray(picture).tobytes()
         data.PixelData = content + b"\0" * (len(content) % 2)
         data["PixelData"].VR = "OB"
-        _save(data, self._target.temporary / f"{self._written + 1:05d}.dcm")
+        save_file(data, self._target.temporary / f"{self._written + 1:05d}.dcm")
         self._written += 1
 
 
@@ -137,11 +139,3 @@ def _check(path: Path, header: ColorHeader, single_file: bool) -> None:
             f"{path}: {size / 2**30:.1f} GiB of pixels are too many for one DICOM file. Name a folder instead (no .dcm "
             "ending): one file per slice."
         )
-
-
-def _save(data: Dataset, path: Path) -> None:
-    options: dict[str, Any] = {"enforce_file_format": True}
-    if pydicom.__version_info__[0] == "2":
-        data.is_little_endian, data.is_implicit_VR = True, False
-        options = {"write_like_original": False}
-    pydicom.dcmwrite(path, data, **options)
