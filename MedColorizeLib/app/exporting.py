@@ -1,0 +1,120 @@
+"""From a run folder to a bundle: which checkpoint, in which precision, with which facts on its card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..bundles.folder import Bundle, InputFrame
+from ..errors import ModelError
+from ..methods.registry import describe
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was made."""
+
+    bundle: Bundle
+    step: int
+    difference: float
+    """Largest change of an output on the run's probe, in codes, between training's network and the bundle's."""
+    notes: tuple[str, ...]
+
+
+def export_run(
+    run: Path,
+    output: Path,
+    *,
+    name: str,
+    title: str = "",
+    which: str = "auto",
+    half: bool = False,
+    terms: str = "",
+    data: str = "",
+    overwrite: bool = False,
+) -> Exported:
+    """Write the bundle `output` from the run folder `run`."""
+    import torch
+
+    from ..bundles.write import Facts, halved, write_bundle
+    from ..training.loop import note_of_budget
+    from ..training.runs import read_run
+
+    source = read_run(run, which)
+    method, recipe = source.method(), source.recipe
+    entry = describe(recipe.method)
+    built = method.inference_network().eval()
+    probe = torch.from_numpy(source.probe()).float() / 127.5 - 1
+    config = method.inference_config()
+    fresh = type(method).build_inference(config).eval()
+    with torch.no_grad():
+        wanted = torch.cat([method.generate(each[None]).float() for each in probe])
+    notes = list(source.facts.get("notes", []))
+    segmentation = entry.kind == "segmentation"
+    scale = 1.0 if segmentation else 127.5  # logits have no codes
+
+    def difference(state: dict[str, torch.Tensor]) -> float:
+        fresh.load_state_dict(state)
+        with torch.no_grad():
+            made = torch.cat([fresh(each[None]).float() for each in probe])
+        made, shown = (made, wanted) if segmentation else (made.clamp(-1, 1), wanted.clamp(-1, 1))
+        return float((made - shown).abs().max() * scale)
+
+    largest = difference(built.state_dict())
+    if not segmentation and not largest < 0.5:
+        raise ModelError(
+            f"The network as built for use differs from the trained one by {largest:.2f} codes: not exported."
+        )
+    if half:
+        rounded = difference(halved(built))
+        half = rounded < 1.0
+        if half:
+            largest = rounded
+        else:
+            notes.append(f"Kept in fp32: in half precision an output moved by {rounded:.1f} codes.")
+    settings = recipe.data
+    frame = InputFrame(
+        plane=settings.plane,
+        slices=settings.slices,
+        size=settings.size,
+        divisor=method.divisor,
+        spacing=settings.spacing,
+        masked=settings.gray_background != "none",
+        modality=source.facts.get("modality", ""),
+        window=settings.window,
+    )
+    facts = Facts(
+        name=name,
+        title=title or recipe.title or entry.title,
+        method=recipe.method,
+        paper=entry.paper,
+        kind=entry.kind,
+        config=config,
+        input=frame,
+        training=_training(source, note_of_budget(recipe), data),
+        notes=[*notes, *source.facts.get("method_notes", [])],
+        terms=terms,
+        output_channels=int(wanted.shape[1]),
+        options=recipe.options.to_mapping(),
+    )
+    bundle = write_bundle(output, built, facts, half=half, overwrite=overwrite)
+    return Exported(bundle, source.checkpoint_facts["iteration"], largest, tuple(notes))
+
+
+def _training(source: Any, budget: str, data: str) -> dict[str, Any]:
+    """For metadata and card: counts and words, no names of files or patients."""
+    counts = {
+        key: value["slices"] for key, value in source.facts.items() if isinstance(value, dict) and "slices" in value
+    }
+    out = {
+        "recipe": source.recipe.name if source.recipe.name != "recipe" else source.facts.get("recipe", ""),
+        "seed": source.recipe.seed,
+        "budget": budget,
+        "step": source.checkpoint_facts["iteration"],
+        "data": data,
+        "slices": counts,
+        "subjects": source.facts.get("subjects", 0),
+        "validation": source.checkpoint_facts.get("figures", {}),
+    }
+    return {key: value for key, value in out.items() if value not in ("", {})}

@@ -1,0 +1,61 @@
+"""The model card of a bundle: what a person must know before using it, in plain Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .write import Facts
+
+
+def model_card(facts: Facts, parameters: int, half: bool) -> str:
+    """README.md of the bundle."""
+    frame = facts.input
+    scale = f"resampled to {frame.spacing:g} mm per pixel" if frame.spacing else "as they come, not resampled"
+    stack = f"{frame.slices} neighbouring slices in, the middle one out" if frame.slices > 1 else "one slice at a time"
+    lines = [
+        f"# {facts.title}",
+        "",
+        "**The colour this model gives is synthetic: learned, not measured. For teaching and research, "
+        "not for diagnosis.**"
+        if facts.kind == "color"
+        else "**A segmentation network whose features help a colouring network. Not for diagnosis.**",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| method | {facts.method} ({facts.paper}) |",
+        f"| input | {frame.modality or 'gray'} slices, {frame.plane}, {stack}, {scale} |",
+        f"| window | {frame.window} |",
+        f"| background | {'black around the body, as in training' if frame.masked else 'as it comes'} |",
+        f"| size | {parameters:,} numbers{', stored in half precision' if half else ''} |",
+        "",
+        "## Training",
+        "",
+        *(
+            f"- {key.replace('_', ' ')}: {_words(value)}"
+            for key, value in facts.training.items()
+            if value not in ("", {}, [])
+        ),
+        *(f"- {note}" for note in facts.notes),
+        "",
+        "## Terms",
+        "",
+        facts.terms or "No terms were stated at export. Those of the images it was trained on apply.",
+        "",
+        "## Use",
+        "",
+        f"    medcolorize models add THIS-FOLDER\n    medcolorize colorize scan.nii.gz -o color.nrrd --model {facts.name}",
+        "",
+    ]
+    if facts.options:
+        lines += ["## Options of the method", "", *(f"- {key}: {value}" for key, value in facts.options.items()), ""]
+    return "\n".join(lines)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(each)}" for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_words(each) for each in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

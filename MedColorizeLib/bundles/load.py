@@ -1,0 +1,74 @@
+"""From a verified bundle to its network. Imports torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import MedColorizeError, ModelError
+from ..methods.registry import build_inference
+from .folder import Bundle
+from .verify import numpy_tensors, verify
+
+
+def load_network(folder: Path | str) -> tuple[Bundle, nn.Module]:
+    """Verify the bundle, build its network and fill it; evaluation mode, on the CPU, in float32."""
+    bundle = verify(folder)
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in numpy_tensors(bundle.weights).items()}
+    tensors = {name: each.float() if each.dtype == torch.float16 else each for name, each in tensors.items()}
+    return bundle, fill(bundle, tensors)
+
+
+def fill(bundle: Bundle, tensors: dict[str, Tensor]) -> nn.Module:
+    """The network that the bundle's configuration describes, with these weights."""
+    _refuse_larger_than_file(bundle, tensors)
+    network = _build(bundle)
+    expected = network.state_dict()
+    missing = [name for name in expected if name not in tensors]
+    extra = [name for name in tensors if name not in expected]
+    wrong = [
+        f"{name} is {tuple(tensors[name].shape)}, not {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    if missing or extra or wrong:
+        parts = [f"missing: {', '.join(missing[:3])}"] if missing else []
+        parts += [f"not in the network: {', '.join(extra[:3])}"] if extra else []
+        parts += wrong[:3]
+        raise ModelError(
+            f"{bundle.weights} does not fit the network '{bundle.method}' that its metadata describes "
+            f"({'; '.join(parts)}). The bundle is damaged or was altered; install it again."
+        )
+    network.load_state_dict(tensors)
+    return network.eval().requires_grad_(False)
+
+
+def _build(bundle: Bundle) -> nn.Module:
+    if bundle.config.get("method") != bundle.method:
+        raise ModelError(f"{bundle.folder}: metadata names two methods. The bundle is damaged.")
+    try:
+        return build_inference(bundle.config)
+    except ModelError:
+        raise
+    except MedColorizeError as error:
+        raise ModelError(f"{bundle.folder}: {error} The model was made by another version, or is damaged.") from error
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ModelError(f"{bundle.folder}: its network can't be built ({error}). The bundle is damaged.") from error
+
+
+def _refuse_larger_than_file(bundle: Bundle, tensors: dict[str, Tensor]) -> None:
+    """Metadata that ask for a network far larger than the weights at hand would only exhaust memory."""
+    try:
+        with torch.device("meta"):
+            network = _build(bundle)
+    except (NotImplementedError, RuntimeError):
+        return  # a network that can't be built without numbers is built with them
+    wanted = sum(value.numel() for value in network.state_dict().values())
+    held = sum(value.numel() for value in tensors.values())
+    if wanted > 2 * held + 1_000_000:
+        raise ModelError(
+            f"{bundle.folder}: the metadata describe a network of {wanted:,} numbers, the weights hold {held:,}. The "
+            "bundle is damaged or was altered; install it again."
+        )

@@ -1,0 +1,99 @@
+"""Whether a bundle folder may be trusted: only the files that belong there, whole, unchanged, and finite numbers.
+
+No file is opened by anything that could run it: JSON and safetensors are data. Not for: building networks (`load`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from .folder import CARD, FILES, METADATA, SUMS, WEIGHTS, Bundle, read_bundle
+
+_LARGEST_WEIGHTS = 4 << 30
+_DTYPES = ("F32", "F16", "I64", "I32", "U8", "BOOL")
+
+
+def verify(folder: Path | str) -> Bundle:
+    """Everything that can be checked without building the network. Raises `ModelError`."""
+    folder = Path(folder)
+    check_files(folder)
+    bundle = read_bundle(folder)
+    check_sums(folder, bundle)
+    check_tensors(bundle)
+    return bundle
+
+
+def check_files(folder: Path) -> None:
+    """Exactly the files of a bundle, as plain files."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise ModelError(f"{folder} is not a model bundle: a folder (not a link) is expected.")
+    for path in sorted(folder.iterdir()):
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode) or not stat.S_ISREG(mode):
+            raise ModelError(f"{path} is a link or no plain file. A bundle holds plain files only; it is refused.")
+        if path.name not in FILES:
+            why = "may hold code" if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin", ".py") else "is unknown"
+            raise ModelError(f"{path} does not belong into a bundle: such a file {why}. The bundle is refused.")
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder} is not a whole model bundle: {name} is missing. Install it again.")
+    size = (folder / WEIGHTS).stat().st_size
+    if not 8 < size <= _LARGEST_WEIGHTS:
+        raise ModelError(f"{folder / WEIGHTS} is {size} bytes: not a model's size. Install the bundle again.")
+
+
+def check_sums(folder: Path, bundle: Bundle) -> None:
+    """SHA256SUMS names the other files with their hashes; the metadata repeats that of the weights."""
+    try:
+        lines = [line.split(maxsplit=1) for line in (folder / SUMS).read_text().splitlines() if line.strip()]
+        sums = {name.strip().lstrip("*"): digest for digest, name in lines}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / SUMS} can't be read: {error}. Install the bundle again.") from error
+    for name in (METADATA, WEIGHTS, CARD):
+        if name not in sums:
+            raise ModelError(f"{folder / SUMS} does not name {name}. Install the bundle again.")
+        if sha256_of(folder / name) != sums[name].lower():
+            raise ModelError(
+                f"{folder / name} is not what it was when the bundle was made: its SHA-256 differs. Install it again."
+            )
+    if bundle.sha256.lower() != sums[WEIGHTS].lower():
+        raise ModelError(f"{folder}: metadata and SHA256SUMS disagree about the weights. Install the bundle again.")
+
+
+def check_tensors(bundle: Bundle) -> None:
+    """Numbers of plain types, all finite."""
+    import numpy as np
+
+    for name, array in numpy_tensors(bundle.weights).items():
+        if array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
+            raise ModelError(f"{bundle.weights}: {name} holds numbers that are not finite. The model is broken.")
+
+
+def numpy_tensors(path: Path) -> dict[str, Any]:
+    """The tensors of a safetensors file."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError:
+        raise ModelError(
+            "Models need the package safetensors. Install MedColorize with its models: medcolorize[models]."
+        ) from None
+    try:
+        with safe_open(path, framework="np") as file:
+            for key in file.keys():  # noqa: SIM118 - not a dict
+                if file.get_slice(key).get_dtype() not in _DTYPES:
+                    raise ModelError(
+                        f"{path}: {key} is stored as {file.get_slice(key).get_dtype()}, which is not known."
+                    )
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ModelError(f"{path} is not a whole safetensors file: {error}. Install the bundle again.") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
