@@ -37,9 +37,13 @@ def read_affine(node: Any) -> NDArray[np.float64]:
 def write_affine(node: Any, affine: NDArray[np.float64]) -> None:
     """Set the node's geometry so that `read_affine` gives `affine` again, bit for bit."""
     columns = [_spacing_and_direction(affine[:3, axis]) for axis in range(3)]
-    node.SetSpacing(*(spacing for spacing, _ in columns))
     directions = np.stack([direction for _, direction in columns], axis=1)
+    # A node ignores changes that it deems too small to matter, so it is first set to something else.
+    node.SetSpacing(*(2 * spacing for spacing, _ in columns))
+    node.SetSpacing(*(spacing for spacing, _ in columns))
+    node.SetIJKToRASDirections(*(directions + 1).ravel().tolist())
     node.SetIJKToRASDirections(*directions.ravel().tolist())
+    node.SetOrigin(*(affine[:3, 3] + 1000).tolist())
     node.SetOrigin(*affine[:3, 3].tolist())
 
 

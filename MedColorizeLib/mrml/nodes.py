@@ -183,7 +183,7 @@ def _color_node(
 def _describe(node: Node, color: ColorVolume) -> None:
     """Say on the node that its colour is synthetic, by what it was made and from which input."""
     about = color.provenance
-    method = str(about.get("name") or about.get("method") or about.get("model") or "an unknown method")
+    method = " ".join(str(about[key]) for key in ("method", "model") if about.get(key)) or "an unknown method"
     sha256 = str(about.get("input_sha256", ""))
     text = f"Synthetic colour by {method}, not measured. Not for diagnosis."
     node.SetDescription(f"{text} Input SHA-256 {sha256}." if sha256 else text)
@@ -281,5 +281,5 @@ def _label_colors(scene: Scene, labels: LabelVolume, name: str, colors: dict[int
         # Steps of the golden angle keep neighbours in the list far apart in hue.
         red, green, blue = (c / 255 for c in rgb) if rgb else hsv_to_rgb(order * 0.381966 % 1, 0.55, 0.9)
         table.SetColor(value, labels.names.get(value, f"label {value}"), red, green, blue, 1.0)
-    table.NamesInitialisedOn()
+    table.SetHideFromEditors(False)
     return table
