@@ -1,0 +1,80 @@
+"""Small things that several tabs do with widgets: combo boxes that hold keys, time left, busy and idle."""
+
+import time
+
+from .compat import tr as _
+
+
+def fillCombo(combo, entries, key=None):
+    """Fill a combo box with `(key, text, tool tip)`; the choice is kept, or becomes `key`, without a signal."""
+    wanted = key if key is not None else combo.currentData
+    blocked = combo.blockSignals(True)
+    combo.clear()
+    for entryKey, text, toolTip in entries:
+        combo.addItem(text, entryKey)
+        combo.setItemData(combo.count - 1, toolTip, TOOL_TIP_ROLE)
+    index = combo.findData(wanted)
+    combo.setCurrentIndex(index if index >= 0 else 0)
+    combo.blockSignals(blocked)
+
+
+TOOL_TIP_ROLE = 3  # qt.Qt.ToolTipRole
+
+
+def chooseKey(combo, key):
+    """Choose the entry with this key, if there is one."""
+    index = combo.findData(key)
+    if index >= 0 and index != combo.currentIndex:
+        combo.setCurrentIndex(index)
+
+
+class TimeLeft:
+    """How long a stage will still take, from how long its finished steps took."""
+
+    def __init__(self):
+        self._stage, self._since, self._first = None, 0.0, 0
+
+    def of(self, stage, done, total):
+        """A text such as "about 12 s left", or an empty one while nobody can know."""
+        now = time.monotonic()
+        if stage != self._stage or done < self._first:
+            self._stage, self._since, self._first = stage, now, done
+        steps, elapsed = done - self._first, now - self._since
+        if steps <= 0 or elapsed < 1 or done >= total:
+            return ""
+        return lasting(elapsed / steps * (total - done))
+
+
+def lasting(seconds):
+    """A duration as a person would say it."""
+    if seconds < 90:
+        return _("about {seconds} s left").format(seconds=max(1, round(seconds)))
+    return _("about {minutes} min left").format(minutes=round(seconds / 60))
+
+
+def bytesText(count):
+    """A size as a person would say it."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1024 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit in ("B", "KB") else f"{count:.1f} {unit}"
+        count /= 1024
+
+
+STAGES = {
+    "send": lambda: _("Handing over the volume"),
+    "receive": lambda: _("Taking the result over"),
+    "prepare": lambda: _("Preparing"),
+    "colorize": lambda: _("Colouring"),
+    "report": lambda: _("Measuring"),
+    "train": lambda: _("Training"),
+}
+
+
+def showProgress(bar, label, timeLeft, event, prefix=""):
+    """Draw one progress event."""
+    stage, done, total = event.get("stage", ""), int(event.get("done", 0)), int(event.get("total", 0))
+    bar.maximum = total
+    bar.value = done
+    name = STAGES[stage]() if stage in STAGES else stage
+    left = timeLeft.of(stage, done, total) if total else ""
+    label.text = prefix + ", ".join(filter(None, (name, left)))

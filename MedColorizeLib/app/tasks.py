@@ -1,0 +1,239 @@
+"""What the worker can do: each task takes the request, its folder, `on_progress` and `cancel`, and returns plain JSON.
+
+Not for: the process around it (`worker.py`) or the command line (`cli.py`). Imports are inside the functions: a task
+pays only for what it uses, and listing what there is works without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, MedColorizeError
+from ..progress import CancelToken, OnProgress
+from . import protocol
+
+Task = Callable[[dict[str, Any], Path, OnProgress, CancelToken], Any]
+CONTEXT = 3
+"""Slices on either side of a previewed one: what 2.5-D painters look at."""
+
+
+def catalogue(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Every model that can be chosen: palettes, and bundles with their cards; those that are broken say why."""
+    from ..inference.palette import load_palette, palette_names
+
+    models: list[dict[str, Any]] = []
+    for name in palette_names():
+        palette = load_palette(name)
+        models.append(
+            {
+                "kind": "palette",
+                "name": name,
+                "title": palette.title,
+                "modality": palette.modality,
+                "description": "Tissue colours by intensity" + (", and by label" if palette.labels else "") + ".",
+                "colors": [list(stop.rgb) for stop in palette.stops],
+                "legend": [[stop.name, list(stop.rgb)] for stop in palette.stops if stop.name]
+                + [[c.name or c.match, list(c.rgb)] for c in palette.labels if c.name or c.match],
+            }
+        )
+    return {"models": models + _bundles()}
+
+
+def _bundles() -> list[dict[str, Any]]:
+    from .. import bundles
+
+    lister = getattr(bundles, "installed", None)
+    return [] if lister is None else list(lister())
+
+
+def devices(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Where work can run, and how much memory is free there."""
+    import os
+
+    found: list[dict[str, Any]] = [{"name": "cpu", "title": "CPU", "cores": os.cpu_count() or 1}]
+    try:
+        import torch
+    except ImportError:
+        return {"torch": "", "devices": found}
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            name = torch.cuda.get_device_name(index)
+            found.append({"name": f"cuda:{index}", "title": name, "free": free, "total": total})
+    return {"torch": torch.__version__, "devices": found}
+
+
+def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Colour the volume of the request into `color.npy`."""
+    volume = protocol.load_volume(folder, request["volume"])
+    labels = protocol.load_labels(folder, request["labels"]) if request.get("labels") else None
+    stream = _colorizer(request).stream(
+        volume,
+        labels=labels,
+        window=_window(request),
+        fidelity=request.get("fidelity", "exact"),
+        alpha=bool(request.get("alpha", False)),
+        on_progress=on_progress,
+        cancel=cancel,
+    )
+    shape = (*stream.header.shape, stream.header.channels)
+    out = protocol.ArrayFile(folder / "color.npy", shape, np.uint8)
+    try:
+        for slab in stream.slabs:
+            out.write(slab)
+    finally:
+        out.close()
+    return {
+        "file": "color.npy",
+        "affine": volume.affine.tolist(),
+        "provenance": {**stream.header.provenance, **stream.figures},
+        "notes": list(stream.notes),
+    }
+
+
+def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Colour one slice, with its neighbours as context: a gray and a coloured picture, upright as radiologists hold it."""
+    from ..imaging.volume import LabelVolume, Volume
+    from ..imaging.windows import choose_window, codes
+
+    volume = protocol.load_volume(folder, request["volume"])
+    labels = protocol.load_labels(folder, request["labels"]) if request.get("labels") else None
+    k = min(max(int(request["slice"]), 0), volume.shape[0] - 1)
+    window = choose_window(volume, _window(request))
+    start, stop = max(0, k - CONTEXT), min(volume.shape[0], k + CONTEXT + 1)
+    affine = volume.affine.copy()
+    affine[:3, 3] += start * affine[:3, 2]
+    part = Volume(np.ascontiguousarray(volume.array[start:stop]), affine, volume.modality, volume.facts)
+    some = None if labels is None else LabelVolume(np.asarray(labels.array[start:stop]), affine, labels.names)
+    painted = _colorizer(request).colorize(
+        part,
+        labels=some,
+        window=window,
+        fidelity=request.get("fidelity", "exact"),
+        on_progress=on_progress,
+        cancel=cancel,
+    )
+    gray = np.repeat(codes(part.array[k - start], window)[..., None], 3, axis=2)
+    spacing = volume.spacing
+    for name, picture in (("gray.png", gray), ("color.png", painted.array[k - start])):
+        _save_picture(folder / name, upright(picture, volume.affine), upright_spacing(spacing, volume.affine))
+    return {
+        "gray": "gray.png",
+        "color": "color.png",
+        "slice": k,
+        "window": [window.low, window.high],
+        "notes": list(painted.notes),
+    }
+
+
+def upright(picture: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """A slice (J, I, ...) turned so that right is at the left, and anterior or superior at the top."""
+    if _main_axis(affine[:3, 0]) > _main_axis(affine[:3, 1]):
+        picture, affine = picture.swapaxes(0, 1), affine[:, [1, 0, 2, 3]]
+    across, down = affine[:3, 0], affine[:3, 1]
+    if across[_main_axis(across)] > 0:  # towards R (axial, coronal) or A (sagittal): both belong at the left
+        picture = picture[:, ::-1]
+    if down[_main_axis(down)] > 0:
+        picture = picture[::-1]
+    return np.ascontiguousarray(picture)
+
+
+def upright_spacing(spacing: tuple[float, float, float], affine: np.ndarray) -> tuple[float, float]:
+    """Millimetres per pixel (down, across) of a picture made upright."""
+    _, down, across = spacing
+    return (across, down) if _main_axis(affine[:3, 0]) > _main_axis(affine[:3, 1]) else (down, across)
+
+
+def _main_axis(direction: np.ndarray) -> int:
+    return int(np.abs(direction).argmax())
+
+
+def _save_picture(path: Path, picture: np.ndarray, spacing: tuple[float, float]) -> None:
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    if abs(spacing[0] / spacing[1] - 1) > 0.02:
+        smallest = min(spacing)
+        size = (round(image.width * spacing[1] / smallest), round(image.height * spacing[0] / smallest))
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    image.save(path)
+
+
+def report(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> Any:
+    """Measure a coloured volume against its gray one; the whole report is written where the request says."""
+    raise MedColorizeError("not ready")
+
+
+def alpha(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Give an RGB volume, e.g. one loaded from a file, the opacity that 3D needs."""
+    from ..imaging.colorspaces import luma_codes
+    from ..imaging.foreground import soft_mask
+    from ..imaging.windows import Window
+
+    color = protocol.load_color(folder, request["color"])
+    on_progress(Progress("prepare", 0, 1))
+    gray = np.empty(color.shape, dtype=np.uint8)
+    for k in range(color.shape[0]):
+        gray[k] = luma_codes(color.rgb[k])
+    cancel.check()
+    mask = soft_mask(gray, Window(0, 255), color.spacing)
+    out = protocol.ArrayFile(folder / "color.npy", (*color.shape, 4), np.uint8)
+    try:
+        for k in range(color.shape[0]):
+            cancel.check()
+            faded = (gray[k].astype(np.uint16) * mask.slab(k, k + 1)[0] + 127) // 255
+            out.write(np.dstack([color.rgb[k], faded.astype(np.uint8)]))
+    finally:
+        out.close()
+    return protocol.describe(color, "color.npy")
+
+
+def film(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Put pictures that were captured (`frame_NNNNN.png`) together into a GIF or MP4."""
+    from PIL import Image
+
+    from ..mrml.movies import save_film
+
+    files = sorted(Path(request["frames"]).glob("frame_*.png"))
+    if not files:
+        raise InputError(f"There are no captured pictures in {request['frames']}.")
+    pictures = (
+        np.asarray(Image.open(file).convert("RGB")) for file in track(files, "film", len(files), on_progress, cancel)
+    )
+    path = save_film(Path(request["path"]), pictures, float(request["frames_per_second"]), overwrite=True)
+    return {"path": str(path)}
+
+
+def _colorizer(request: dict[str, Any]) -> Any:
+    from ..inference.colorizer import Colorizer
+
+    model = request.get("model") or {}
+    kind, name = model.get("kind"), model.get("name")
+    if kind not in (None, "palette", "bundle"):
+        raise InputError(f"There is no kind of model called '{kind}'.")
+    device = request.get("device", "auto")
+    if kind is None:
+        return Colorizer(device=device)
+    return Colorizer(palette=name) if kind == "palette" else Colorizer(model=name, device=device)
+
+
+def _window(request: dict[str, Any]) -> tuple[float, float] | str | None:
+    window = request.get("window")
+    if isinstance(window, list):
+        return float(window[0]), float(window[1])
+    return window
+
+
+TASKS: dict[str, Task] = {
+    "catalogue": catalogue,
+    "devices": devices,
+    "colorize": colorize,
+    "preview": preview,
+    "report": report,
+    "alpha": alpha,
+    "film": film,
+}
