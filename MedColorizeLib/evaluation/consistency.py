@@ -126,7 +126,7 @@ def axis_consistency(
         flicker_median=pairs.median,
         flicker_p95=pairs.p95,
         shift=pairs.shift,
-        flicker=_median(pairs.median),
+        flicker=_mean(pairs.median),
         flicker_p95_of_pairs=float(np.percentile(pairs.median[measured], 95)) if measured.any() else np.nan,
         flicker_per_mm=float(np.nansum(pairs.median) / walked) if walked else np.nan,
         shift_per_mm=float(np.nansum(pairs.shift) / walked) if walked else np.nan,
@@ -153,7 +153,7 @@ def frames_consistency(stack: Stack, spread: NDArray[np.float64]) -> FramesConsi
         flicker_median=pairs.median,
         flicker_p95=pairs.p95,
         shift=pairs.shift,
-        flicker=_median(pairs.median),
+        flicker=_mean(pairs.median),
         tissues=curves.tissues,
         drift=curves.drift,
         jitter=curves.jitter,
@@ -166,5 +166,5 @@ def _outliers(stack: Stack, curves: Curves, pairs: Pairs, start: int) -> tuple[O
     return jumps_of(pairs.shift, slices, stack.spacing_mm, start)
 
 
-def _median(values: Numbers) -> float:
-    return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
+def _mean(values: Numbers) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan

@@ -49,7 +49,7 @@ def tissue_curves(stack: Stack, smoothing_mm: float, spread: NDArray[np.float64]
         ab[~shown] = np.nan
         smooth, jitter = split(ab, np.minimum(per_slice, _FULL_WEIGHT) * shown, stack.spacing_mm, smoothing_mm)
         drift = widest(smooth[shown])
-        reach = (np.flatnonzero(shown)[-1] - np.flatnonzero(shown)[0]) * stack.spacing_mm
+        reach = float(np.ptp(np.flatnonzero(shown))) * stack.spacing_mm
         codes = np.cumsum(counts[:, t].sum(axis=0)) / per_slice.sum()
         swatch = np.clip(np.rint(lab_to_rgb(mean)), 0, 255).astype(int)
         found.append(

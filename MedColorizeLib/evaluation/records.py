@@ -157,7 +157,7 @@ class AxisConsistency:
     shift: Numbers
     """The part of each pair's difference that all voxels of similar intensity share: what an eye sees as a jump."""
     flicker: float
-    """Median over pairs of `flicker_median`."""
+    """Mean over pairs of `flicker_median`: a median would not see that every third slice is off."""
     flicker_p95_of_pairs: float
     flicker_per_mm: float
     """Total variation: sum of `flicker_median` over the millimetres walked. The same tissue sampled twice as finely
