@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage, generate_uid
-from pydicom.valuerep import DSfloat
 
 from .. import __version__
 from ..errors import OutputError
-from .dicom_files import has_dicom_start, numbers, whole
-from .dicom_geometry import LPS_TO_RAS
+from .dicom_files import whole
+from .dicom_source import Grid, Source, ds, references
 from .scan import ColorHeader
-from .volume import Origin
 
 MAKER = "MedColorize"
 _STATED = (
@@ -36,87 +30,6 @@ _WHO = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
     *("StudyTime", "ReferringPhysicianName", "StudyDescription"),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """The gray DICOM files that were coloured."""
-
-    data: Dataset
-    """The whole header of the first."""
-    classes: list[str]
-    instances: list[str]
-    positions: NDArray[np.float64] | None
-    """(n, 3), LPS; None where files hold several planes or none that has a place."""
-    lossy: list[Dataset] = field(default_factory=list)
-
-    @staticmethod
-    def of(origin: Origin | None) -> Source | None:
-        """The source an origin names; None if that is no DICOM."""
-        if origin is None or not origin.files:
-            return None
-        if not origin.series_uid and not has_dicom_start(origin.files[0]):
-            return None
-        try:
-            headers = [_brief(path) for path in origin.files]
-            data = pydicom.dcmread(origin.files[0], stop_before_pixels=True, force=True)
-        except Exception as error:  # pydicom raises nearly anything on damaged files
-            raise OutputError(
-                f"The DICOM files of {origin.path} can't be read any more, so patient and study are unknown. "
-                "Put them back, or write another format (.nrrd, .nii.gz)."
-            ) from error
-        found = [numbers(header, "ImagePositionPatient", 3) for header in headers]
-        places = [place for place in found if place]
-        return Source(
-            data,
-            [str(header.get("SOPClassUID", "")) for header in headers],
-            [str(header.get("SOPInstanceUID", "")) for header in headers],
-            np.array(places) if len(places) == len(headers) else None,
-        )
-
-    def near(self, place: NDArray[np.float64], normal: NDArray[np.float64], step: float) -> list[int]:
-        """Which files a slice at `place` was computed from: the one measured there, or those on either side."""
-        if self.positions is None:
-            return list(range(len(self.instances)))
-        away = np.abs((self.positions - place) @ normal)
-        order = np.argsort(away, kind="stable")
-        return sorted(int(n) for n in (order[:1] if away[order[0]] < 0.05 * step else order[:2]))
-
-
-def _brief(path: Path) -> Dataset:
-    tags = ["SOPClassUID", "SOPInstanceUID", "ImagePositionPatient", "NumberOfFrames"]
-    return pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(tags))
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """A colour volume's geometry in DICOM's terms."""
-
-    orientation: tuple[float, ...]
-    spacing: tuple[float, float]
-    """Millimetres between rows, between columns."""
-    step: NDArray[np.float64]
-    first: NDArray[np.float64]
-
-    @staticmethod
-    def of(affine: NDArray[np.float64]) -> Grid:
-        lps = LPS_TO_RAS @ affine
-        columns, rows = float(np.linalg.norm(lps[:3, 0])), float(np.linalg.norm(lps[:3, 1]))
-        return Grid((*(lps[:3, 0] / columns), *(lps[:3, 1] / rows)), (rows, columns), lps[:3, 2], lps[:3, 3])
-
-    @property
-    def between(self) -> float:
-        return float(np.linalg.norm(self.step))
-
-    def place(self, k: int) -> NDArray[np.float64]:
-        return self.first + k * self.step
-
-
-def ds(values: Any) -> Any:
-    """Numbers as DICOM's decimal strings, with all the digits that fit."""
-    if np.ndim(values):
-        return [DSfloat(float(value), auto_format=True) for value in values]
-    return DSfloat(float(values), auto_format=True)
 
 
 def skeleton(header: ColorHeader, grid: Grid, source: Source | None) -> Dataset:
@@ -245,22 +158,6 @@ def _letter(direction: Sequence[float]) -> str:
     """The side of the body to which a direction points most."""
     axis = int(np.argmax(np.abs(direction)))
     return ("LPH" if direction[axis] > 0 else "RAF")[axis]
-
-
-def references(source: Source | None, chosen: Sequence[int]) -> list[Dataset]:
-    """Items of a Source Image Sequence."""
-    if source is None:
-        return []
-    items = []
-    for n in chosen:
-        item, purpose = Dataset(), Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = source.classes[n], source.instances[n]
-        item.SpatialLocationsPreserved = "YES"
-        purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
-        purpose.CodeMeaning = "Source image for image processing operation"
-        item.PurposeOfReferenceCodeSequence = [purpose]
-        items.append(item)
-    return items
 
 
 def place_slice(data: Dataset, grid: Grid, k: int) -> None:

@@ -235,6 +235,8 @@ def refusal(header: Header, *, color: bool = False) -> str:
         return "is a gray picture, not a coloured one"
     if "TotalPixelMatrixRows" in data and "Microscopy" in kind:
         return "is a microscope slide in tiles"
+    if "MOSAIC" in str(data.get("ImageType", "")):
+        return "is a mosaic: many slices tiled into one picture. Convert it first (dcm2niix makes a NIfTI volume)"
     if whole(data, "BitsAllocated", 8) == 1:
         return "is a black-and-white mask (1 bit), not a gray picture"
     if header.truncated:

@@ -23,6 +23,8 @@ SAME_DIRECTION = 1e-3
 """Direction cosines that differ by less are the same: writers round them."""
 DRIFT_PIXELS = 0.25
 """Slices that shift less than this across the whole stack are held to lie straight above each other."""
+TOLD_DRIFT_PIXELS = 0.05
+"""... but from here on the person is told."""
 EVEN = 0.01
 """Slices out of step by less than this share of their spacing are even."""
 NEARLY_EVEN = 0.05
@@ -61,7 +63,7 @@ class Stack:
 
 
 def split_by_geometry(planes: list[Plane]) -> list[list[Plane]]:
-    """Planes that share size, pixel spacing and direction, and so may form a stack; in the order first met."""
+    """Planes of the same size, spacing, direction and stack number, which may form a volume; in the order first met."""
     groups: list[list[Plane]] = []
     for plane in planes:
         for group in groups:
@@ -74,7 +76,7 @@ def split_by_geometry(planes: list[Plane]) -> list[list[Plane]]:
 
 
 def _alike(a: Plane, b: Plane) -> bool:
-    if a.size != b.size or (a.orientation is None) != (b.orientation is None) or a.header.is_color != b.header.is_color:
+    if a.size != b.size or a.stack != b.stack or (a.orientation is None) != (b.orientation is None):
         return False
     if a.spacing and b.spacing and not np.allclose(a.spacing, b.spacing, rtol=1e-3):
         return False
@@ -214,13 +216,16 @@ def _along_normal(
     aside = (where - where[0]) - np.outer(depths, normal)
     shifts = np.stack([aside @ row, aside @ column], axis=1)
     notes: list[str] = []
-    tilted = bool(np.abs(shifts).max() > DRIFT_PIXELS * min(spacing))
+    drift = float(np.linalg.norm(shifts, axis=1).max())
+    tilted = drift > DRIFT_PIXELS * min(spacing)
     if tilted:
         angle = float(np.degrees(np.arctan2(np.linalg.norm(shifts[-1]), depths[-1])))
         notes.append(
             f"The slices lean by {angle:.1f} degrees (gantry tilt): each was shifted in its own plane, by up to "
-            f"{np.linalg.norm(shifts, axis=1).max():.1f} mm (linear interpolation), onto perpendicular axes."
+            f"{drift:.1f} mm (linear interpolation), onto perpendicular axes."
         )
+    elif drift > TOLD_DRIFT_PIXELS * min(spacing):
+        notes.append(f"The slices drift sideways by {drift:.3f} mm in all, less than a quarter of a pixel: left as is.")
     mean = depths[-1] / (len(depths) - 1)
     out_of_step = float(np.abs(depths - mean * np.arange(len(depths))).max())
     if out_of_step <= max(NEARLY_EVEN * mean, 1e-3):
@@ -263,7 +268,8 @@ def _even_out(depths: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple
         more = f" and {len(kinds) - 6} other widths" if len(kinds) > 6 else ""
         notes.append(f"The slices are unevenly spaced: gaps {told}{more}.")
     notes.append(
-        f"The volume has {count} slices {step:.3f} mm apart: {kept} as measured, the others interpolated linearly."
+        f"The volume has {count} slices {step:.3f} mm apart: {kept} as measured, the others computed from their "
+        "neighbours (linear interpolation)."
     )
     for n, gap in wide:
         if gap > WIDEST_BRIDGE * step:

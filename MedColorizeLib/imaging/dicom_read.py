@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .dicom_decode import decoded
 from .dicom_derived import read_derivation
 from .dicom_files import has_dicom_start, quiet
 from .dicom_geometry import Stack
-from .dicom_pixels import Padding, background_of, decoded, read_values
+from .dicom_pixels import Padding, background_of, read_values
 from .dicom_planes import Plane
 from .dicom_resample import straighten
 from .dicom_series import Choose, FoundSeries, choose_series

@@ -15,8 +15,9 @@ from pydicom.uid import generate_uid
 
 from ..errors import OutputError
 from .atomic import AtomicTarget
-from .dicom_derived import Grid, Source, make_multi_frame, place_slice, references, skeleton
+from .dicom_derived import make_multi_frame, place_slice, skeleton
 from .dicom_files import quiet, save_file
+from .dicom_source import Grid, Source, references
 from .scan import ColorHeader
 from .volume import ColorVolume
 

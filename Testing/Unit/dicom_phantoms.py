@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 SECRET = "Secretname"
 """Planted wherever a header names a person; must turn up in no text of ours."""
@@ -89,3 +95,44 @@ def rotated(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarra
     q, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     row, column = np.round(q[:, 0], 10), np.round(q[:, 1], 10)
     return row, column, np.cross(row, column)
+
+
+def enhanced_dataset(stored: np.ndarray, frames: Sequence[dict[str, Any]], **more: Any) -> Dataset:
+    """An Enhanced MR with one frame per item: `position`, and optionally `orientation`, `stack`, `time`, `slope`."""
+    data = slice_dataset(stored.reshape(-1, stored.shape[-1]), position=None, modality="MR", **more)
+    data.SOPClassUID, data.Rows, data.NumberOfFrames = EnhancedMRImageStorage, stored.shape[1], len(frames)
+    del data.PixelSpacing
+    measures = _item(PixelSpacing=["0.5", "0.75"], SliceThickness="3")
+    data.SharedFunctionalGroupsSequence = [_item(PixelMeasuresSequence=[measures])]
+    data.DimensionIndexSequence = [
+        _item(DimensionIndexPointer=pointer, FunctionalGroupPointer=0x00209111)
+        for pointer in (0x00209056, 0x00209057, 0x00209128)
+    ]
+    data.PerFrameFunctionalGroupsSequence = [
+        _item(
+            PlanePositionSequence=[_item(ImagePositionPatient=[f"{v:.10g}" for v in frame["position"]])],
+            PlaneOrientationSequence=[
+                _item(ImageOrientationPatient=[f"{v}" for v in frame.get("orientation", (1, 0, 0, 0, 1, 0))])
+            ],
+            FrameContentSequence=[
+                _item(
+                    StackID=frame.get("stack", "1"),
+                    InStackPositionNumber=n + 1,
+                    TemporalPositionIndex=frame.get("time", 1),
+                    DimensionIndexValues=[1, n + 1, frame.get("time", 1)],
+                )
+            ],
+            PixelValueTransformationSequence=[
+                _item(RescaleSlope=f"{frame.get('slope', 1)}", RescaleIntercept="0", RescaleType="US")
+            ],
+        )
+        for n, frame in enumerate(frames)
+    ]
+    return data
+
+
+def _item(**values: Any) -> Dataset:
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    return item

@@ -8,11 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from dicom_phantoms import SECRET, rotated, save, save_stack, slice_dataset
+from dicom_phantoms import SECRET, enhanced_dataset, rotated, save, save_stack, slice_dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 
 from MedColorizeLib.errors import InputError, UsageError
+from MedColorizeLib.imaging.dicom_decode import _frames_by_gdcm, decoded
 from MedColorizeLib.imaging.dicom_read import open_dicom
 from MedColorizeLib.imaging.dicom_series import list_series, looks_like_dicom
 
@@ -132,6 +134,15 @@ class TestTransferSyntaxes:
             assert np.array_equal(arrays[0], arrays[1])
             assert np.array_equal(arrays[0], arrays[2])
 
+    @pytest.mark.parametrize(
+        "name", ["CT1_J2KR", "CT1_RLE", "CT2_JPLL", "MR3_JLSL", "MR4_J2KR", "RG3_J2KI.dcm", "emri_small_RLE.dcm"]
+    )
+    def test_simpleitk_stands_in_for_missing_decoders(self, data: Path, name: str) -> None:
+        path = data / "dicom" / "odd" / name
+        plane = open_dicom(path).stack.frames[-1][0]
+        alone = next(_frames_by_gdcm(path, [plane.index]))
+        assert np.array_equal(alone, next(decoded([plane])))
+
     def test_deflated(self, data: Path) -> None:
         path = data / "dicom" / "odd" / "image_dfl.dcm"
         assert np.array_equal(open_dicom(path).read().array[0], pydicom.dcmread(path).pixel_array)
@@ -203,9 +214,10 @@ class TestGeometry:
         y = (place - where[0]) @ column - np.tan(np.radians(tilt)) * w
         margin = 0.9 + 4.2 * abs(np.tan(np.radians(tilt)))
         inside = (w >= 0) & (w <= depths[-1]) & (x >= 0) & (x <= 9.9) & (y >= margin) & (y <= 7.2 - margin)
-        off_grid = np.abs(w[..., None] - depths).min(axis=-1).max() if uneven else 0.0
-        # Slices within 5 % of a grid position are taken as they are: at most 0.1 mm along the normal.
-        allowed = 1.6 + (0.1 * np.linalg.norm(slope) * 1.2 if off_grid > 1e-6 else 0)
+        # Rounded values; slices within 5 % of a grid position (0.1 mm) or drifting by a quarter pixel stay as they are.
+        drift = np.tan(np.radians(abs(tilt))) * depths[-1]
+        off = (0.1 if uneven else 0.0) + (drift if drift <= 0.2 else 0.0)
+        allowed = 1.6 + 1.2 * off * float(np.linalg.norm(slope))
         assert np.abs(volume.array - place @ slope)[inside].max(initial=0) <= allowed
         if inside.any() and abs(tilt) < 10:
             assert inside.sum() > 20
@@ -323,6 +335,50 @@ class TestFrames:
         volume = open_dicom(tmp_path).read()
         assert volume.shape == (3, 2, 2)
         assert any("passed over" in note for note in volume.notes)
+
+
+class TestMultiFrame:
+    def test_enhanced_frames_out_of_order_with_their_own_slopes(self, tmp_path: Path) -> None:
+        stored = ramp((6, 4, 3), np.uint16)
+        order = [(1, 2), (0, 1), (2, 1), (0, 2), (2, 2), (1, 1)]
+        frames = [{"position": (0, 0, 3 * z), "time": t, "slope": t} for z, t in order]
+        save(enhanced_dataset(stored, frames), tmp_path / "e.dcm")
+        scan = open_dicom(tmp_path / "e.dcm")
+        assert scan.frames == 2
+        assert np.array_equal(scan.read(0).array, stored[[1, 5, 2]])
+        assert np.array_equal(scan.read(1).array, stored[[3, 0, 4]] * 2)
+        assert scan.read(0).spacing == (3, 0.5, 0.75)
+
+    def test_enhanced_stacks_are_chosen_one_by_one(self, tmp_path: Path) -> None:
+        stored = ramp((4, 3, 3), np.uint16)
+        frames = [
+            {"position": (0, 0, 0)},
+            {"position": (0, 0, 4)},
+            {"position": (0, 0, 0), "stack": "2", "orientation": (0, 1, 0, 0, 0, -1)},
+            {"position": (-4, 0, 0), "stack": "2", "orientation": (0, 1, 0, 0, 0, -1)},
+        ]
+        save(enhanced_dataset(stored, frames), tmp_path / "e.dcm")
+        assert [info.uid for info in list_series(tmp_path / "e.dcm")] == ["1.2.3.4:1", "1.2.3.4:2"]
+        assert np.array_equal(open_dicom(tmp_path, "1.2.3.4:2").read().array, stored[2:])
+
+    def test_nuclear_medicine_tomogram(self, tmp_path: Path) -> None:
+        stored = ramp((5, 4, 3), np.uint16)
+        place = Dataset()
+        place.ImagePositionPatient, place.ImageOrientationPatient = [1, 2, 3], [1, 0, 0, 0, 1, 0]
+        more = {"DetectorInformationSequence": [place], "NumberOfFrames": 5, "Rows": 4, "SpacingBetweenSlices": "6.5"}
+        save(slice_dataset(stored.reshape(20, 3), position=None, modality="NM", **more), tmp_path / "nm.dcm")
+        volume = open_dicom(tmp_path / "nm.dcm").read()
+        assert np.array_equal(volume.array, stored)
+        assert volume.spacing[0] == 6.5
+        assert volume.affine[:3, 3].tolist() == [-1, -2, 3]
+
+    def test_cine_is_a_sequence_of_pictures(self, tmp_path: Path) -> None:
+        stored = ramp((3, 4, 5), np.uint16)
+        data = slice_dataset(stored.reshape(12, 5), position=None, modality="XA", NumberOfFrames=3, Rows=4)
+        save(data, tmp_path / "xa.dcm")
+        scan = open_dicom(tmp_path / "xa.dcm")
+        assert scan.frames == 3
+        assert np.array_equal(scan.read(2).array, stored[2:])
 
 
 def test_big_folders_are_found_by_content(tmp_path: Path) -> None:

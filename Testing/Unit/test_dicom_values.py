@@ -208,6 +208,13 @@ class TestRefusals:
         with pytest.raises(InputError, match="DICOMDIR"):
             open_dicom(tmp_path)
 
+    def test_mosaic(self, tmp_path: Path) -> None:
+        picture = noise(shape=(8, 8)).astype(np.uint16)
+        more = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], "modality": "MR"}
+        save(slice_dataset(picture, **more), tmp_path / "a.dcm")
+        with pytest.raises(InputError, match="mosaic"):
+            open_dicom(tmp_path / "a.dcm")
+
     def test_missing_and_foreign(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="does not exist"):
             open_dicom(tmp_path / "no")
