@@ -73,26 +73,26 @@ class ColorMedGANGenerator(nn.Module):
         width: int = 64,
         upsample: Upsample = "nearest",
         fusion: FusionMode = "sigmoid",
-        feature_channels: int = 128,
+        feature_channels: tuple[int, int] = (128, 128),
         spectral: bool = True,
     ) -> None:
         super().__init__()
         w = width
-        if fusion == "sigmoid" and feature_channels != 2 * w:
+        if fusion == "sigmoid" and feature_channels != (2 * w, 2 * w):
             raise UsageError(
                 f"Sigmoid fusion multiplies maps of {2 * w} channels, but the segmentation network gives "
-                f"{feature_channels}. Give both networks the same width, or fuse by concat."
+                f"{feature_channels[0]} and {feature_channels[1]}. Give both networks the same width, or fuse by concat."
             )
         self.fusion = fusion
-        extra = feature_channels if fusion == "concat" else 0
+        shallow, deep = feature_channels if fusion == "concat" else (0, 0)
         self.down1 = _down(in_channels, w, 5, 1)
         self.down2 = _down(w, 2 * w, 3, 2)
-        self.down3 = _down(2 * w + extra, 4 * w, 3, 2)
+        self.down3 = _down(2 * w + shallow, 4 * w, 3, 2)
         self.down4 = _down(4 * w, 8 * w, 3, 2)
         self.down5 = _down(8 * w, 8 * w, 1, 1)
         self.up3 = _Up(16 * w, 4 * w, upsample)
         self.up2 = _Up(8 * w, 2 * w, upsample)
-        self.up1 = _Up(4 * w + extra, w, upsample)
+        self.up1 = _Up(4 * w + deep, w, upsample)
         self.last = nn.Conv2d(w, out_channels, 5, padding=2)
         _initialise(self, self.last, spectral)
 

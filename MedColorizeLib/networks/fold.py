@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import TypeVar
 
 from monai.networks.blocks import Convolution
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from .upsampling import UpsampleConv2d
 
@@ -26,7 +26,7 @@ def fold(network: NetworkT) -> NetworkT:
     folded = copy.deepcopy(network).eval().requires_grad_(False)
     for module in list(folded.modules()):
         if is_parametrized(module, "weight"):
-            remove_parametrizations(module, "weight", leave_parametrized=True)
+            _without_parametrization(module)
     for module in list(folded.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, UpsampleConv2d):
@@ -35,14 +35,17 @@ def fold(network: NetworkT) -> NetworkT:
     return folded.requires_grad_(False).eval()
 
 
+def _without_parametrization(module: nn.Module) -> None:
+    """Keep the weight as it is now. (PyTorch's remove_parametrizations alters the class, which the original shares.)"""
+    weight: Tensor = module.weight  # type: ignore[assignment]
+    module.__class__ = type_before_parametrizations(module)
+    del module._modules["parametrizations"]
+    module.register_parameter("weight", nn.Parameter(weight.detach().clone(), requires_grad=False))
+
+
 def _fold_batch_norm(module: nn.Module) -> None:
     """Batch norms that directly follow a convolution in a `Sequential` or in MONAI's block."""
-    if isinstance(module, nn.Sequential):
-        for (first, convolution), (second, norm) in pairwise(list(module.named_children())):
-            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, first, fuse_conv_bn_eval(convolution, norm))
-                setattr(module, second, nn.Identity())
-    elif isinstance(module, Convolution):
+    if isinstance(module, Convolution):
         children = dict(module.named_children())
         convolution, adn = children["conv"], children.get("adn")
         if adn is None or not isinstance(convolution, nn.Conv2d):
@@ -51,6 +54,11 @@ def _fold_batch_norm(module: nn.Module) -> None:
         if isinstance(norm, nn.BatchNorm2d):
             module.conv = fuse_conv_bn_eval(convolution, norm)
             setattr(adn, name, nn.Identity())
+    elif isinstance(module, nn.Sequential):
+        for (first, convolution), (second, norm) in pairwise(list(module.named_children())):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, first, fuse_conv_bn_eval(convolution, norm))
+                setattr(module, second, nn.Identity())
 
 
 def merge_equal_channels(network: NetworkT) -> NetworkT:
