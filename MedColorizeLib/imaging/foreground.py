@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from .windows import Window, codes, otsu
 
-_COARSE_VOXELS = 128
+_COARSE_MM = 3.0
+_COARSE_VOXELS = 256
+"""The grid on which the body is looked for: fine enough for its rim, coarse enough to take no time."""
 _SOFTNESS_MM = 1.5
 
 
@@ -27,70 +29,107 @@ class SoftMask:
 
     def slab(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Slices `start` to `stop` as 0 (outside) to 255 (inside)."""
-        along_k = _interpolation(self.shape[0], self.steps[0], self.coarse.shape[0])[start:stop]
-        along_j, along_i = (_interpolation(self.shape[n], self.steps[n], self.coarse.shape[n]) for n in (1, 2))
         out = np.empty((stop - start, *self.shape[1:]), dtype=np.uint8)
-        for row, weights in enumerate(along_k):
-            near = np.flatnonzero(weights)
-            plane = np.tensordot(weights[near], self.coarse[near], axes=1)
-            if not plane.any():
-                out[row] = 0
+        last = len(self.coarse) - 1
+        for row, k in enumerate(range(start, stop)):
+            below, rest = divmod(k, self.steps[0])
+            plane = self.coarse[min(below, last)]
+            if rest and below < last:
+                plane = plane + (self.coarse[below + 1] - plane) * np.float32(rest / self.steps[0])
+            least, most = plane.min(), plane.max()
+            if least == most:
+                out[row] = round(float(least))
                 continue
-            np.rint(along_j @ plane @ along_i.T, out=out[row], casting="unsafe")
+            plane = _expand(plane, self.steps[1], self.shape[1])
+            plane = _expand(plane.T, self.steps[2], self.shape[2]).T
+            np.add(plane, 0.5, out=out[row], casting="unsafe")
         return out
 
 
-def _interpolation(fine: int, step: int, coarse: int) -> NDArray[np.float32]:
-    """The matrix of linear interpolation from every `step`-th sample to all `fine` ones, times 255."""
-    position = np.minimum(np.arange(fine) / step, coarse - 1)
-    below = np.minimum(position.astype(int), max(coarse - 2, 0))
-    matrix = np.zeros((fine, coarse), dtype=np.float32)
-    matrix[np.arange(fine), below] = 1 - (position - below)
-    if coarse > 1:
-        matrix[np.arange(fine), below + 1] += position - below
-    return matrix
+def _expand(coarse: NDArray[np.float32], step: int, size: int) -> NDArray[np.float32]:
+    """Linear interpolation along the first axis, from every `step`-th sample to all `size` of them."""
+    if step == 1:
+        return coarse[:size]
+    rise = np.diff(coarse, axis=0, append=coarse[-1:])
+    fine = np.empty((len(coarse) * step, *coarse.shape[1:]), dtype=np.float32)
+    for offset in range(step):
+        np.multiply(rise, np.float32(offset / step), out=fine[offset::step])
+        fine[offset::step] += coarse
+    return fine[:size]
 
 
 def soft_mask(array: NDArray[Any], window: Window, spacing: tuple[float, float, float]) -> SoftMask:
     """The mask of a volume `(K, J, I)` seen through `window`; `spacing` in mm along the same axes."""
-    from scipy import ndimage
-
-    steps = tuple(
-        max(1, round(min(2.0 / mm, n / 8)), -(-n // (2 * _COARSE_VOXELS)))
+    steps = [
+        max(1, round(min(_COARSE_MM / mm, n / 8)), -(-n // _COARSE_VOXELS))
         for n, mm in zip(array.shape, spacing, strict=True)
-    )
+    ]
     gray = codes(np.ascontiguousarray(array[:: steps[0], :: steps[1], :: steps[2]]), window)
-    coarse_mm = [s * mm for s, mm in zip(steps, spacing, strict=True)]
-    inside = _largest_filled(gray)
     # Scaled by 255 once here instead of once per voxel later.
-    soft = ndimage.gaussian_filter(
-        inside.astype(np.float32) * 255, [_SOFTNESS_MM / mm for mm in coarse_mm], mode="nearest"
-    )
+    soft = _largest_filled(gray).astype(np.float32) * 255
+    for axis in range(3):
+        soft = _blur(soft, _SOFTNESS_MM / (steps[axis] * spacing[axis]), axis)
     return SoftMask(soft, (steps[0], steps[1], steps[2]), (array.shape[0], array.shape[1], array.shape[2]))
 
 
 def _largest_filled(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Threshold, keep what is connected and sizeable, fill what it encloses."""
-    from scipy import ndimage
+    import SimpleITK as sitk  # noqa: N813
 
     counts = np.bincount(gray.reshape(-1), minlength=256)
     if np.count_nonzero(counts) < 2:
         return np.ones(gray.shape, dtype=bool)
-    inside = gray > max(6, otsu(counts) // 2)
-    size = min(3, *gray.shape)
-    opened = ndimage.binary_opening(inside) if size >= 3 else inside
-    labels, parts = ndimage.label(opened if opened.any() else inside)
-    if parts > 1:
-        sizes = np.bincount(labels.reshape(-1))
-        sizes[0] = 0
-        labels = np.isin(labels, np.flatnonzero(sizes >= 0.05 * sizes.max()))
+    above = gray > max(6, otsu(counts) // 2)
+    opened = _grow(_shrink(above))
+    parts = sitk.GetArrayFromImage(
+        sitk.RelabelComponent(
+            sitk.ConnectedComponent(sitk.GetImageFromArray((opened if opened.any() else above).astype(np.uint8)))
+        )
+    )
+    sizes = np.bincount(parts.reshape(-1))[1:]
+    body = (parts > 0) & (parts <= np.count_nonzero(sizes >= 0.05 * sizes.max()))
+    if np.count_nonzero(body) < 0.5 * np.count_nonzero(above):
+        body = above  # many small pieces and no body, as in an angiogram: all of them count
     # What opening shaved off the rim comes back, but not the specks it removed.
-    inside = ndimage.binary_dilation(labels > 0) & inside
-    inside |= labels > 0
-    closed = ndimage.binary_closing(np.pad(inside, 2, mode="edge"), iterations=2)[2:-2, 2:-2, 2:-2]
-    filled = ndimage.binary_fill_holes(closed | inside)
-    # Holes that are open only at the first or last slice (a neck, a thorax) are holes in every axial slice.
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in filled])
+    body = (_grow(body) & above) | body
+    body |= _shrink(_shrink(_grow(_grow(body))))
+    # A neck or a thorax is open at the first and last slice: with a lid there, it is a hole like any other.
+    lids = [sitk.BinaryFillhole(sitk.GetImageFromArray(body[k].astype(np.uint8))) for k in (0, -1)]
+    first, last = (sitk.GetArrayFromImage(lid)[None] for lid in lids)
+    lidded = sitk.BinaryFillhole(sitk.GetImageFromArray(np.concatenate([first, body.astype(np.uint8), last])))
+    return sitk.GetArrayFromImage(lidded)[1:-1] > 0
+
+
+def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Dilation by one voxel along the axes."""
+    out = mask.copy()
+    out[1:] |= mask[:-1]
+    out[:-1] |= mask[1:]
+    out[:, 1:] |= mask[:, :-1]
+    out[:, :-1] |= mask[:, 1:]
+    out[:, :, 1:] |= mask[:, :, :-1]
+    out[:, :, :-1] |= mask[:, :, 1:]
+    return out
+
+
+def _shrink(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Erosion by one voxel along the axes; the border of the volume does not erode."""
+    return ~_grow(~mask)
+
+
+def _blur(array: NDArray[np.float32], sigma: float, axis: int) -> NDArray[np.float32]:
+    """Gaussian smoothing along one axis, `sigma` in voxels, the border repeated."""
+    radius = min(int(3 * sigma + 0.5), array.shape[axis])
+    if radius == 0:
+        return array
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    padding = [(radius, radius) if n == axis else (0, 0) for n in range(array.ndim)]
+    padded = np.pad(array, padding, mode="edge")
+    out = np.zeros_like(array)
+    for offset, weight in enumerate(weights / weights.sum()):
+        part = [slice(offset, offset + array.shape[axis]) if n == axis else slice(None) for n in range(array.ndim)]
+        out += padded[tuple(part)] * np.float32(weight)
+    return out
 
 
 def foreground(gray: NDArray[np.uint8], spacing: tuple[float, float, float]) -> NDArray[np.bool_]:

@@ -72,7 +72,7 @@ def output_format(path: Path) -> str:
     if kind == "picture":
         if ending == ".png":
             return "stack"
-        raise UsageError(f"{path}: pictures are written as PNG. Name a folder ending in .png, e.g. slices.png")
+        raise UsageError(f"{path}: pictures are written as PNG. Name a folder that ends in .png.")
     if ending and not path.is_dir() and path.name != ending:
         raise UsageError(
             f"{path}: '{ending}' is not a format that can be written. Endings: .nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, "

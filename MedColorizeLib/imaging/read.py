@@ -53,7 +53,7 @@ def read_color(path: Path | str, *, series: str | None = None, frame: int = 0) -
 
         return read_color_dicom(path, series=series)
     scan = open_scan(path, series)
-    return scan.read_color(frame)  # type: ignore[attr-defined, no-any-return]
+    return scan.read_color(frame)  # type: ignore[attr-defined]
 
 
 def read_labels(path: Path | str, like: Volume | ColorVolume | None = None) -> LabelVolume:

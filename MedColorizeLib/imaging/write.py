@@ -5,7 +5,6 @@ Every colour writer takes slabs of slices, so that memory does not grow with the
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
@@ -107,8 +106,6 @@ class _FileWriter:
         if self._written != expected:
             raise OutputError(f"{self._target.path} got {self._written} of {expected} slices, so it was not kept.")
         self._body.close()
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
         self._stream.close()
         path = self._target.commit()
         if self._companion:

@@ -5,7 +5,7 @@ A palette is a small TOML file (`Resources/Palettes`, or the user's own):
     title = "Head MR, natural anatomy"
     modality = "MR"            # which scans it is the default for; may be left out
     unit = "code"              # positions are 0..255 of the window; or "value": scanner units (HU)
-    stops = [                  # colour by intensity, interpolated in CIELAB between positions
+    stops = [                  # colour by intensity, interpolated between positions
       { at = 0,   rgb = [0, 0, 0],       name = "air" },
       { at = 255, rgb = [242, 214, 160], name = "fat" },
     ]
@@ -22,7 +22,6 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
-from ..imaging.colorspaces import lab_to_rgb, rgb_to_lab
 from ..imaging.volume import LabelVolume
 from ..resources import resources_dir
 
@@ -78,15 +76,10 @@ class Palette:
         """The positions between which colours change."""
         return self.stops[0].at, self.stops[-1].at
 
-    @cached_property
-    def _curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return np.array([s.at for s in self.stops]), rgb_to_lab(np.array([[s.rgb for s in self.stops]]))[0]
-
     def colors_at(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """RGB proposals at these positions, interpolated in CIELAB so that no step between tissues looks muddy."""
-        at, lab = self._curve
-        mixed = np.stack([np.interp(positions, at, lab[:, c]) for c in range(3)], axis=-1)
-        return lab_to_rgb(mixed[None])[0]
+        """RGB proposals at these positions, interpolated between the stops."""
+        at, rgb = [s.at for s in self.stops], np.array([s.rgb for s in self.stops])
+        return np.stack([np.interp(positions, at, rgb[:, channel]) for channel in range(3)], axis=-1)
 
     def colors_of_labels(self, labels: LabelVolume) -> dict[int, Rgb]:
         """The colour of each label value known by number or by name."""

@@ -1,0 +1,151 @@
+"""The command line as a person or a script uses it: words in, files, text and exit codes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from MedColorizeLib import read_color, read_volume
+from MedColorizeLib.app.cli import COMMANDS, main
+from MedColorizeLib.imaging.colorspaces import luma_codes
+from MedColorizeLib.imaging.windows import Window, codes
+
+
+@pytest.fixture
+def scan(tmp_path: Path, oblique: np.ndarray) -> Path:
+    """A small gray volume on disk."""
+    rng = np.random.default_rng(5)
+    array = np.abs(rng.normal(20, 8, (16, 14, 12)))
+    array[3:13, 3:11, 3:10] = rng.normal(500, 120, (10, 8, 7))
+    path = tmp_path / "scan.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(array.astype(np.int16), oblique), path)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".nii.gz", ".mha", ".png", ".dcm", ""])
+def test_colorize_to_every_format(scan: Path, tmp_path: Path, ending: str) -> None:
+    out = tmp_path / "out" / f"color{ending}"
+    assert main(["colorize", str(scan), "-o", str(out), "--palette", "head-mr"]) == 0
+    color, gray = read_color(out), read_volume(scan)
+    record = json.loads((out.parent / "provenance.json").read_text())["outputs"][out.name]
+    np.testing.assert_array_equal(luma_codes(color.rgb), codes(gray.array, Window(*record["window"])))
+    np.testing.assert_allclose(color.affine, gray.affine, atol=1e-4)
+    assert record["input_sha256"] == gray.sha256
+    assert record["method"] == "palette"
+
+
+def test_json_is_one_document_and_nothing_else(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "c.nrrd"
+    assert main(["colorize", str(scan), "-o", str(out), "--palette", "head-mr", "--alpha", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["output"] == str(out)
+    assert document["provenance"]["synthetic_color"] is True
+    assert read_color(out).array.shape[-1] == 4
+
+
+def test_errors_with_json_are_documents_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["colorize", str(tmp_path / "no.nii"), "-o", str(tmp_path / "c.nrrd"), "--json"]) == 3
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["error"]["exit_code"] == 3
+    assert "does not exist" in captured.err
+
+
+def test_exit_codes(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "c.nrrd")
+    palette = ["--palette", "head-mr"]
+    assert main(["colorize", str(scan), "-o", out, "--palette", "no-such"]) == 2
+    assert main(["colorize", str(scan), "-o", out, *palette, "--window", "9", "1"]) == 2
+    assert main(["colorize", str(scan), "-o", out, *palette, "--window", "a", "b"]) == 2
+    assert main(["colorize", str(scan), "-o", out, *palette, "--frames", "4"]) == 2
+    assert main(["colorize", str(scan), "-o", str(scan), *palette, "--overwrite"]) == 2
+    assert main(["colorize", str(scan), "-o", str(tmp_path / "c.docx"), *palette]) == 2
+    assert main(["colorize", str(scan), "-o", out, "--model", "no-such-model"]) == 4
+    assert main(["colorize", str(scan), "-o", out, *palette]) == 0
+    assert main(["colorize", str(scan), "-o", out, *palette]) == 6
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["colorize", out, "-o", str(tmp_path / "d.nrrd"), *palette]) == 3
+    assert not (tmp_path / "d.nrrd").exists()
+    with pytest.raises(SystemExit) as wrong:
+        main(["colorize", str(scan)])
+    assert wrong.value.code == 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_told(scan: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    assert main(["colorize", str(scan), "-o", str(locked / "c.nrrd"), "--palette", "head-mr"]) == 6
+
+
+def test_labels_and_frames(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 900, (8, 9, 10, 3)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "f.nii.gz")
+    labels = np.zeros((8, 9, 10), np.uint8)
+    labels[2:6, 2:6, 2:6] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), tmp_path / "l.nii.gz")
+    words = ["colorize", str(tmp_path / "f.nii.gz"), "--palette", "colorblind", "--labels", str(tmp_path / "l.nii.gz")]
+    assert main([*words, "-o", str(tmp_path / "all.nrrd")]) == 0
+    assert main([*words, "-o", str(tmp_path / "one.nrrd"), "--frames", "2", "--window", "0", "899"]) == 0
+    third = read_volume(tmp_path / "f.nii.gz", frame=2)
+    np.testing.assert_array_equal(luma_codes(read_color(tmp_path / "one.nrrd").rgb), codes(third.array, Window(0, 899)))
+    record = json.loads((tmp_path / "provenance.json").read_text())["outputs"]
+    assert record["all.nrrd"]["frames"] == 3
+    low, high = record["all.nrrd"]["window"]
+    np.testing.assert_array_equal(
+        luma_codes(read_color(tmp_path / "all.nrrd", frame=2).rgb), codes(third.array, Window(low, high))
+    )
+
+
+def test_info_and_convert(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    color = tmp_path / "c.nrrd"
+    main(["colorize", str(scan), "-o", str(color), "--palette", "head-mr"])
+    assert main(["convert", str(color), str(tmp_path / "d.nii.gz")]) == 0
+    np.testing.assert_array_equal(read_color(tmp_path / "d.nii.gz").array, read_color(color).array)
+    assert main(["convert", str(scan), str(tmp_path / "gray.mha")]) == 0
+    np.testing.assert_array_equal(read_volume(tmp_path / "gray.mha").array, read_volume(scan).array)
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "d.nii.gz"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["kind"] == "color"
+    assert document["provenance"]["model"] == "head-mr"
+    assert main(["info", str(scan)]) == 0
+    assert "16x14x12 voxels of 0.7x0.8x3.3 mm" in capsys.readouterr().out
+
+
+def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.util import find_spec
+
+    for command in COMMANDS:
+        if find_spec(f"MedColorizeLib.app.commands.{command}") is None:
+            continue
+        with pytest.raises(SystemExit) as done:
+            main([command, "--help"])
+        assert done.value.code == 0
+        assert "example" in capsys.readouterr().out, command
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path, repository: Path) -> None:
+    array = np.random.default_rng(0).integers(-1000, 1000, (256, 256, 300), dtype=np.int16)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "big.nii")
+    out = tmp_path / "out"
+    words = ["colorize", str(tmp_path / "big.nii"), "-o", str(out / "c.nrrd"), "--palette", "body-ct"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "MedColorizeLib", *words], cwd=repository, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (out.exists() and any(out.iterdir())) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Cancelled" in errors
+    assert list(out.iterdir()) == []
