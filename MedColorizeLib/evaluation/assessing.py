@@ -16,7 +16,7 @@ from ..progress import CancelToken, OnProgress, Progress
 from .assessment import Assessment
 from .bands import load_bands
 from .colordiff import lab
-from .consistency import axis_consistency, frames_consistency
+from .consistency import axis_consistency, frames_consistency, isotropy
 from .curves import tissue_spread
 from .fidelity import FSIM_SLICES, SSIM_SLICES, against_truth, luma_fidelity
 from .frechet import picture_distance
@@ -70,10 +70,10 @@ def run(
         _tell(on_progress, cancel, "report: consistency", axis, 3)
         stacks.append(take_stack(axis, gray_codes[box], color.rgb[box], mask[box], color.spacing, classes))
     triple = (stacks[0], stacks[1], stacks[2])
-    spread, names = tissue_spread(stacks[0]), planes_of(color.affine)
+    spread, names, direction = tissue_spread(stacks[0]), planes_of(color.affine), isotropy(triple)
     axes = []
     for axis in range(3):
-        axes.append(axis_consistency(axis, names[axis], triple, box[axis].start or 0, spread))
+        axes.append(axis_consistency(axis, names[axis], stacks[axis], box[axis].start or 0, spread, direction))
         _tell(on_progress, cancel, "report: consistency", axis + 1, 3)
     if color.shape[0] < 3:
         notes.append("Fewer than three slices: what changes from slice to slice can't be judged.")
@@ -223,10 +223,10 @@ def _slice_table(
     slices = mask.shape[0]
     means = np.full((slices, 4), np.nan)
     for n in range(len(stack.gray)):
-        values = stack.lab[n][stack.inside[n]]
-        if len(values):
-            means[start + n, :3] = values.mean(axis=0, dtype=np.float64)
-            means[start + n, 3] = np.hypot(values[:, 1], values[:, 2]).mean(dtype=np.float64)
+        weight = stack.inside[n].astype(np.float32)
+        if weight.any():
+            means[start + n, :3] = weight @ stack.lab[n] / weight.sum()
+            means[start + n, 3] = weight @ np.hypot(stack.lab[n, :, 1], stack.lab[n, :, 2]) / weight.sum()
     to_next = {name: np.full(slices, np.nan) for name in ("flicker", "shift", "score")}
     to_next["flicker"][axis.pairs] = axis.flicker_median
     to_next["shift"][axis.pairs] = axis.shift
@@ -258,7 +258,7 @@ def _sampling(shape: tuple[int, int, int], mask: Mask, identical: bool) -> tuple
         "mirror-symmetric places within the foreground's bounding box. "
         "No chance is involved: the same volume gives the same numbers.",
         "Colour outside the body: every other row and column of every slice.",
-        "Luma error, edges, entropy, mutual information and colourfulness: every voxel.",
+        "Luma error, edges, entropy and mutual information: every voxel; colourfulness and gamut: evenly spread rows.",
     ]
     if not identical:
         said.append(f"SSIM: about {SSIM_SLICES} evenly spread slices; FSIM: about {FSIM_SLICES} of these.")

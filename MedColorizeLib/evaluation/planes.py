@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..imaging.colorspaces import luma_codes
 from ..progress import CancelToken, OnProgress, track
 from .colordiff import lab
+from .stack import mirrored
 
 LUMA_EDGE = 6
 """Codes by which the input must step to count as having an edge."""
@@ -27,6 +28,7 @@ _HALF_STEP_MM = 1.0
 _RIM_MM = 3.0
 _VISIBLE = 5.0
 _BOUND_CHROMA = 10
+_ROWS = 96
 
 
 @dataclass
@@ -56,8 +58,10 @@ class Planes:
     colorfulness: float = np.nan
     edges: Edges = field(default_factory=Edges)
     rows: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    counted: int = 0
+    """Foreground voxels looked at for colourfulness and gamut."""
     bound: int = 0
-    """Foreground voxels with a channel at 0 or 255 and colour to speak of."""
+    """Of these, those with a channel at 0 or 255 and colour to speak of."""
     foreground: int = 0
     outside: int = 0
     outside_colored: int = 0
@@ -81,27 +85,31 @@ def measure_planes(
         rows={name: np.full(slices, np.nan) for name in names},
     )
     moments = np.zeros(5)
+    rows = mirrored(gray.shape[1], max(_ROWS, gray.shape[1] // 2))
     codes = np.arange(256)
-    error_of = np.abs(codes[:, None] - codes)
     for k in track(range(slices), "report: slices", slices, on_progress, cancel):
         plane, inside = np.ascontiguousarray(rgb[k]), foreground[k]
         y = luma_codes(plane)
-        joint = np.bincount((gray[k].astype(np.int32) * 256 + y).ravel(), minlength=65536).reshape(256, 256)
-        out.joint += joint
+        kept = np.array_equal(y, gray[k])
+        if kept:
+            out.joint[codes, codes] += np.bincount(y.ravel(), minlength=256)
+        else:
+            out.joint += np.bincount((gray[k].astype(np.int32) * 256 + y).ravel(), minlength=65536).reshape(256, 256)
         _outside(out, plane, inside, spacing)
         count = int(np.count_nonzero(inside))
         if not count:
             continue
         out.foreground += count
-        error = error_of[gray[k][inside], y[inside]] if (joint.trace() != y.size) else np.zeros(1)
+        error = np.zeros(1) if kept else np.abs(gray[k][inside].astype(np.int16) - y[inside])
         out.rows["luma_error_max"][k], out.rows["luma_error_mean"][k] = error.max(), error.mean()
         edges = find_edges(gray[k], y, plane, inside, spacing)
         out.edges.add(edges)
         out.rows["bleeding_share"][k] = edges.bled / edges.chroma if edges.chroma else 0.0
         out.rows["invented_share"][k] = edges.invented / edges.result if edges.result else 0.0
-        bound, sums = _colors(plane[inside])
+        bound, sums = _colors(plane[rows][inside[rows]])
         out.bound += bound
-        out.rows["clipped_share"][k] = bound / count
+        out.counted += int(sums[0])
+        out.rows["clipped_share"][k] = bound / max(sums[0], 1)
         out.colorful[k] = _colorfulness(sums)
         moments += sums
     out.colorfulness = _colorfulness(moments)
@@ -189,9 +197,8 @@ def _outside(
     out: Planes, rgb: NDArray[np.uint8], inside: NDArray[np.bool_], spacing: tuple[float, float, float]
 ) -> None:
     """Colour where there is no body: every other voxel both ways, a rim left out because the mask is unsure there."""
-    rim = (_voxels(_RIM_MM, spacing[1]), _voxels(_RIM_MM, spacing[2]))
-    away = ~_dilate(inside, rim)[::2, ::2] if inside.any() else ~inside[::2, ::2]
-    some = rgb[::2, ::2][away]
+    rim = (_voxels(_RIM_MM, 2 * spacing[1]), _voxels(_RIM_MM, 2 * spacing[2]))
+    some = rgb[::2, ::2][~_dilate(inside[::2, ::2], rim)]
     out.outside += len(some)
     # Gray has no chroma: only the rest is worth converting.
     colored = some[(some[:, 0] != some[:, 1]) | (some[:, 1] != some[:, 2])]

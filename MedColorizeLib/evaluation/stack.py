@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from .colordiff import Floats, lab
 
-SIDE = 64
-"""Places along each in-plane direction, at most (twice that where a mirror image needs it)."""
+SIDE = 48
+"""Places along each in-plane direction, at most."""
 MAX_TISSUES = 16
 BIN = 4
 """Codes of the input taken together as "the same intensity" when mean colours are compared."""
@@ -41,7 +41,7 @@ class Stack:
     gray: NDArray[np.uint8]
     """(n, m): the input's codes."""
     lab: Floats
-    """(n, m, 3)."""
+    """(n, m, 3); 0 outside the foreground."""
     inside: NDArray[np.bool_]
     """(n, m): in the foreground."""
     tissue: NDArray[np.uint8]
@@ -50,17 +50,25 @@ class Stack:
     spacing_mm: float
 
     @property
+    def labelled(self) -> bool:
+        """True if the tissues are given labels rather than intensity classes."""
+        return bool(self.tissues and self.tissues[0].from_labels)
+
+    @property
     def ab(self) -> Floats:
         return self.lab[..., 1:]
 
 
 def mirrored(count: int, most: int = SIDE) -> NDArray[np.intp]:
-    """Indices into `count`, at most about `most` of them evenly spread, that a reversal maps onto themselves."""
+    """Indices into `count`, at most `most` of them evenly spread, that a reversal maps onto themselves."""
     step = max(1, -(-count // most))
-    if step == 1:
-        return np.arange(count)
-    half = np.arange((step - 1) // 2, (count + 1) // 2, step)
-    return np.unique(np.concatenate([half, count - 1 - half]))
+    if count % 2 == 0 and step % 2 == 0:
+        step += 1  # an even step has no mirror-symmetric grid in an even count
+    places = (count - 1) // step + 1
+    places -= (count - 1 - (places - 1) * step) % 2
+    if places < 1:  # no single place is the middle of an even count
+        return np.array([count // 2 - 1, count // 2])
+    return (count - 1 - (places - 1) * step) // 2 + step * np.arange(places)
 
 
 def bounding_box(foreground: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
@@ -93,7 +101,9 @@ def take_stack(
     labels = flat(classes.array[grid]) if isinstance(classes, LabelClasses) else None
     tissue = classes.of(codes, labels)
     tissue = np.where(inside, tissue, 0).astype(np.uint8)
-    return Stack(codes, lab(flat(rgb[grid])), inside, tissue, classes.tissues, spacing[axis])
+    colors = np.zeros((*codes.shape, 3), dtype=np.float32)
+    colors[inside] = lab(flat(rgb[grid])[inside])
+    return Stack(codes, colors, inside, tissue, classes.tissues, spacing[axis])
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def trust_of(planes: Planes, stack: Stack, provenance: dict[str, Any], voxels: i
     edges = planes.edges
     told = provenance.get(GAMUT_KEY)
     source: Literal["provenance", "voxels"] = "voxels"
-    clipped = planes.bound / max(planes.foreground, 1)
+    clipped = planes.bound / max(planes.counted, 1)
     if isinstance(told, int | float) and 0 <= told <= 1:
         source, clipped = "provenance", min(1.0, told * voxels / max(planes.foreground, 1))
     chroma = np.hypot(*np.moveaxis(stack.ab[stack.inside], -1, 0))

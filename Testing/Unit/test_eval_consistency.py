@@ -197,4 +197,5 @@ def test_sampled_places_mirror_themselves(count: int, most: int) -> None:
     places = mirrored(count, most)
     assert len(places) >= 1
     assert np.array_equal(np.sort(count - 1 - places), places)
-    assert len(places) <= 2 * most + 2
+    assert len(places) <= max(most, 2)
+    assert len(np.unique(np.diff(places))) <= 1
