@@ -30,7 +30,9 @@ class RunScores:
     per_picture: Mapping[str, Sequence[float]]
     of_set: Mapping[str, float]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """How it was trained: steps, seconds, device, notes of the method."""
+    """How it was trained: steps, seconds, notes of the method."""
+    data: Sequence[str] = ()
+    """Sentences on the pictures it was trained and judged on."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,18 +52,26 @@ class RunScores:
         return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else None
 
 
-def against_truth(row: str, run: int, colored: Pictures, truth: Pictures, facts: Mapping[str, Any]) -> RunScores:
+def against_truth(
+    row: str, run: int, colored: Pictures, truth: Pictures, facts: Mapping[str, Any], data: Sequence[str] = ()
+) -> RunScores:
     """Liang's scores: pictures (n, H, W, 3) against the true colours."""
     per_picture = {
         "nrmse": [fidelity.nrmse(a, b) for a, b in zip(colored, truth, strict=True)],
         "psnr": [fidelity.psnr(a, b) for a, b in zip(colored, truth, strict=True)],
         "ssim": [fidelity.ssim_rgb(a, b) for a, b in zip(colored, truth, strict=True)],
     }
-    return RunScores(row, run, per_picture, {}, dict(facts))
+    return RunScores(row, run, per_picture, {}, dict(facts), data)
 
 
 def against_gray(
-    row: str, run: int, colored: Pictures, gray: Pictures, reference: Sequence[Pictures], facts: Mapping[str, Any]
+    row: str,
+    run: int,
+    colored: Pictures,
+    gray: Pictures,
+    reference: Sequence[Pictures],
+    facts: Mapping[str, Any],
+    data: Sequence[str] = (),
 ) -> RunScores:
     """ColorMedGAN's scores: luma of pictures (n, H, W, 3) against the gray input, and the distance to real colour."""
     luma = [luma_codes(picture) for picture in colored]
@@ -71,7 +81,7 @@ def against_gray(
     }
     distance = picture_distance(list(colored), list(reference))
     notes = {"distance": f"{distance.name}, {distance.pictures[0]} against {distance.pictures[1]} pictures"}
-    return RunScores(row, run, per_picture, {"distance": distance.value}, {**facts, **notes})
+    return RunScores(row, run, per_picture, {"distance": distance.value}, {**facts, **notes}, data)
 
 
 def average(runs: Sequence[RunScores], key: str) -> Score:

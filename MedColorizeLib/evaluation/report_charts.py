@@ -154,9 +154,8 @@ def scale_bar(grade: Grade) -> str:
     end = "below" if grade.higher_is_better else "above"
     limits_text = f"good {word} {graded(grade, grade.good)}, poor {end} {graded(grade, grade.fair)}"
     if grade.band:
-        limits_text += (
-            f" · bracket: real cryosections, {graded(grade, grade.band.low)} to {graded(grade, grade.band.high)}"
-        )
+        nature = f"{graded(grade, grade.band.low)} to {graded(grade, grade.band.high)}"
+        limits_text += f" · bracket: real cryosections, {nature}"
     return (
         f'<div class="scale"><svg viewBox="0 0 300 22" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}'
         f'</svg><p class="limits">{limits_text}</p></div>'

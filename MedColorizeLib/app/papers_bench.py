@@ -1,0 +1,260 @@
+"""Runs a paper's table: every row as often as the paper does, each finished run kept, so that a rerun continues.
+
+    OUT/table.md  table.csv  table.json   after every finished run
+    OUT/runs/ROW-N.json  samples/ROW-N.png
+    OUT/work/                             what is being trained; emptied as runs finish
+
+Not for: what the tables are (evaluation.papers*) or the images (papers_data).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, ModelError, OutputError, UsageError
+from ..evaluation.papers import Budget, Row, Table
+from ..evaluation.papers_output import markdown, to_csv, to_document
+from ..evaluation.papers_scores import RunScores, against_gray, against_truth
+from ..imaging.atomic import write_atomically
+from ..progress import CancelToken, OnProgress, Progress
+from .papers_data import Sources, Task, make_task
+
+if TYPE_CHECKING:
+    from ..training.recipe import Recipe
+
+VGG19 = ("weights", "vgg19_conv1_1_to_conv3_4.npz")
+_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What to run, and where its results go."""
+
+    table: Table
+    sources: Sources
+    budget: Budget
+    runs: int
+    out: Path
+    device: str = "auto"
+
+    def run_all(
+        self, *, resume: bool, on_progress: OnProgress | None = None, cancel: CancelToken | None = None
+    ) -> dict[str, Any]:
+        """Every row and run that isn't finished yet; returns what `table.json` holds."""
+        if self.table.data == "exemplar":
+            raise UsageError(
+                f"Table {self.table.name} compares colourings by a reference picture. This version of 'bench papers' "
+                "can't run it, and the paper's values are not in the text at hand. Other tables: see 'bench papers --help'."
+            )
+        self._open(resume)
+        finished = self._finished()
+        todo = [(number, row) for number in range(self.runs) for row in self.table.rows]
+        content: dict[str, Any] = {}
+        for done, (number, row) in enumerate(todo):
+            if on_progress:
+                on_progress(Progress("papers", done, len(todo), f"{row.title}, run {number + 1}"))
+            if cancel:
+                cancel.check()
+            if not any(one.run == number for one in finished.get(row.key, [])):
+                task = make_task(self.table, self.sources, self.budget, number, self.out / "work", on_progress, cancel)
+                scores = self._run(row, number, task, on_progress, cancel)
+                finished.setdefault(row.key, []).append(scores)
+            content = self._write(finished)
+        if on_progress:
+            on_progress(Progress("papers", len(todo), len(todo), "done"))
+        shutil.rmtree(self.out / "work", ignore_errors=True)
+        return content
+
+    def _open(self, resume: bool) -> None:
+        state = {
+            "table": self.table.name,
+            "budget": [self.budget.steps, self.budget.size],
+            "data": [str(path) for path in (self.sources.gray, self.sources.color, self.sources.labels) if path],
+        }
+        path = self.out / "bench.json"
+        if path.is_file():
+            if not resume:
+                raise OutputError(
+                    f"{self.out} holds a table already. Continue it with --resume, or choose another folder."
+                )
+            if json.loads(path.read_text()) != state:
+                raise UsageError(
+                    f"{self.out} was made for another table, budget or data. Use the same ones, or another folder."
+                )
+            return
+        if self.out.is_dir() and any(self.out.iterdir()):
+            raise OutputError(f"{self.out} is not empty and holds no table. Choose another folder.")
+        write_atomically(path, json.dumps(state, indent=1))
+
+    def _finished(self) -> dict[str, list[RunScores]]:
+        """What earlier calls left. A file that can't be read is run again."""
+        out: dict[str, list[RunScores]] = {}
+        for path in sorted((self.out / "runs").glob("*.json")):
+            try:
+                one = RunScores.from_dict(json.loads(path.read_text()))
+            except (ValueError, TypeError):
+                continue
+            if one.run < self.runs:
+                out.setdefault(one.row, []).append(one)
+        return out
+
+    def _run(
+        self, row: Row, number: int, task: Task, on_progress: OnProgress | None, cancel: CancelToken | None
+    ) -> RunScores:
+        from ..training.loop import train
+        from ..training.runs import read_run
+
+        name = f"{row.key}-{number + 1}"
+        recipe = self._recipe(row, number, task, on_progress, cancel)
+        folder = self.out / "work" / name
+        began = time.monotonic()
+        train(
+            recipe,
+            _folders(task.gray, task.color, None),
+            folder,
+            resume=(folder / "recipe.toml").is_file(),
+            device=self.device,  # type: ignore[arg-type]
+            cache=self.out / "work" / "cache",
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+        seconds = time.monotonic() - began
+        run = read_run(folder, "last")
+        facts = {
+            "method": row.method,
+            "options": dict(row.options),
+            "steps": recipe.budget.iterations,
+            "seconds of training": round(seconds, 1),
+            "seed": number,
+            "notes": run.facts.get("method_notes", []),
+        }
+        colored = color_pictures(run.method(), task.test_gray, cancel)
+        if task.truth is not None:
+            scores = against_truth(row.key, number, colored, task.truth, facts, task.notes)
+        else:
+            scores = against_gray(row.key, number, colored, task.test_gray, task.reference, facts, task.notes)
+        self._sample(name, task, colored)
+        write_atomically(self.out / "runs" / f"{name}.json", json.dumps(scores.to_dict()))
+        shutil.rmtree(folder, ignore_errors=True)
+        return scores
+
+    def _recipe(
+        self, row: Row, number: int, task: Task, on_progress: OnProgress | None, cancel: CancelToken | None
+    ) -> Recipe:
+        options = {**row.options, **self._feature_weights(row.method, dict(row.options))}
+        if row.segmentation:
+            options["segmentation_weights"] = str(self._segmentation(number, task, on_progress, cancel))
+        return _make(row.method, options, task.settings, self.budget.steps, number, row.key)
+
+    def _feature_weights(self, method: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Which network gives perceptual distances: the paper's where its weights are, else VGG-19 from the data."""
+        from ..methods.registry import load_method
+        from ..networks.feature_weights import find_weights
+
+        if "features" not in {field.name for field in fields(load_method(method).Options)}:
+            return {}
+        try:
+            find_weights("vgg16")
+            return {}
+        except ModelError:
+            pass
+        file = self.sources.data.joinpath(*VGG19)
+        if not file.is_file():
+            raise ModelError(
+                f"The row's perceptual loss needs the weights of VGG-16 in torch's cache, or {file}. Put one there."
+            )
+        return {"features": "vgg19", "features_weights": str(file)}
+
+    def _segmentation(
+        self, number: int, task: Task, on_progress: OnProgress | None, cancel: CancelToken | None
+    ) -> Path:
+        """A segmentation network trained on the same subjects, once per run of the table."""
+        from ..training.export import export
+        from ..training.loop import train
+
+        if task.labels is None:
+            raise InputError("The row needs label maps for its segmentation network. Give their folder with --labels.")
+        folder = self.out / "work" / f"segmentation-{number + 1}"
+        bundle = folder.with_name(folder.name + "-bundle")
+        if not bundle.is_dir():
+            recipe = _make(
+                "segmentation", {}, {**task.settings, **task.segmentation}, self.budget.steps, number, "segmentation"
+            )
+            train(
+                recipe,
+                _folders(task.gray, None, task.labels),
+                folder,
+                resume=(folder / "recipe.toml").is_file(),
+                device=self.device,  # type: ignore[arg-type]
+                cache=self.out / "work" / "cache",
+                on_progress=on_progress,
+                cancel=cancel,
+            )
+            export(folder, bundle)
+        return bundle
+
+    def _sample(self, name: str, task: Task, colored: NDArray[np.uint8]) -> None:
+        """Gray, result and truth of a few pictures, below each other."""
+        from PIL import Image
+
+        chosen = np.unique(np.linspace(0, len(colored) - 1, _SAMPLES).astype(int))
+        rows = [np.repeat(task.test_gray[chosen][..., None], 3, axis=3), colored[chosen]]
+        rows += [task.truth[chosen]] if task.truth is not None else []
+        sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+        path = self.out / "samples" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sheet).save(path)
+
+    def _write(self, finished: dict[str, list[RunScores]]) -> dict[str, Any]:
+        notes = list(dict.fromkeys(note for runs in finished.values() for one in runs for note in one.data))
+        text = markdown(self.table, self.budget, finished, notes, self.runs)
+        samples = [
+            f"**{row.title}, run {one.run + 1}**\n\n![{row.title}](samples/{row.key}-{one.run + 1}.png)\n"
+            for row in self.table.rows
+            for one in finished.get(row.key, [])
+        ]
+        shown = "gray input, result" if self.table.data == "brain" else "gray input, result, truth"
+        text += f"\n## Pictures\n\nFrom top to bottom: {shown}.\n\n"
+        content = to_document(self.table, self.budget, finished, notes, self.runs)
+        write_atomically(self.out / "table.md", text + "\n".join(samples))
+        write_atomically(self.out / "table.csv", to_csv(self.table, finished))
+        write_atomically(self.out / "table.json", json.dumps(content, indent=1))
+        return content
+
+
+def color_pictures(method: Any, gray: NDArray[np.uint8], cancel: CancelToken | None = None) -> NDArray[np.uint8]:
+    """The network's own output for gray pictures (n, H, W), with no luminance lock: as the papers judge it."""
+    import torch
+
+    out = np.empty((*gray.shape, 3), dtype=np.uint8)
+    device = next(next(iter(method.networks().values())).parameters()).device
+    with torch.inference_mode():
+        for n, picture in enumerate(gray):
+            if cancel:
+                cancel.check()
+            slices = torch.from_numpy(picture.astype(np.float32) / 127.5 - 1)[None, None].to(device)
+            color = method.generate(slices.repeat(1, method.slices, 1, 1)).float().clamp(-1, 1)
+            out[n] = ((color[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return out
+
+
+def _make(method: str, options: dict[str, Any], data: dict[str, Any], steps: int, seed: int, name: str) -> Recipe:
+    from ..training.recipe import make_recipe
+
+    budget = {"iterations": steps, "epoch": steps, "checkpoint_every": max(1, min(500, steps)), "log_every": 10}
+    raw = {"method": method, "seed": seed, "options": options, "data": data, "budget": budget}
+    return make_recipe(raw, name, f"row {name}")
+
+
+def _folders(gray: Path | None, color: Path | None, labels: Path | None) -> Any:
+    from ..training.collect import Folders
+
+    return Folders(gray, color, labels)
