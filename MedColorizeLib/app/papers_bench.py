@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from .papers_data import Sources, Task, make_task
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
 
+SEGMENTATION = "segmentation-tissues"
 VGG19 = ("weights", "vgg19_conv1_1_to_conv3_4.npz")
 _SAMPLES = 4
 
@@ -52,7 +53,7 @@ class Bench:
         if self.table.data == "exemplar":
             raise UsageError(
                 f"Table {self.table.name} compares colourings by a reference picture. This version of 'bench papers' "
-                "can't run it, and the paper's values are not in the text at hand. Other tables: see 'bench papers --help'."
+                "can't run it, and the paper's values are not in the text at hand. Other tables: 'bench papers --list'."
             )
         self._open(resume)
         finished = self._finished()
@@ -129,8 +130,8 @@ class Bench:
         seconds = time.monotonic() - began
         run = read_run(folder, "last")
         facts = {
-            "method": row.method,
-            "options": dict(row.options),
+            "recipe": row.recipe,
+            "changes": dict(row.options),
             "steps": recipe.budget.iterations,
             "seconds of training": round(seconds, 1),
             "seed": number,
@@ -149,17 +150,18 @@ class Bench:
     def _recipe(
         self, row: Row, number: int, task: Task, on_progress: OnProgress | None, cancel: CancelToken | None
     ) -> Recipe:
-        options = {**row.options, **self._feature_weights(row.method, dict(row.options))}
+        options = {**row.options, **self._feature_weights(row.recipe)}
         if row.segmentation:
             options["segmentation_weights"] = str(self._segmentation(number, task, on_progress, cancel))
-        return _make(row.method, options, task.settings, self.budget.steps, number, row.key)
+        return _changed(row.recipe, options, task.settings, self.budget.steps, number)
 
-    def _feature_weights(self, method: str, options: dict[str, Any]) -> dict[str, Any]:
+    def _feature_weights(self, recipe: str) -> dict[str, Any]:
         """Which network gives perceptual distances: the paper's where its weights are, else VGG-19 from the data."""
-        from ..methods.registry import load_method
         from ..networks.feature_weights import find_weights
+        from ..training.recipe import load_recipe
 
-        if "features" not in {field.name for field in fields(load_method(method).Options)}:
+        options = load_recipe(recipe).options.to_mapping()
+        if options.get("perceptual") == "none" or options.get("features_weights") != "":
             return {}
         try:
             find_weights("vgg16")
@@ -177,17 +179,16 @@ class Bench:
         self, number: int, task: Task, on_progress: OnProgress | None, cancel: CancelToken | None
     ) -> Path:
         """A segmentation network trained on the same subjects, once per run of the table."""
-        from ..training.export import export
         from ..training.loop import train
+        from .exporting import export_run
 
         if task.labels is None:
             raise InputError("The row needs label maps for its segmentation network. Give their folder with --labels.")
         folder = self.out / "work" / f"segmentation-{number + 1}"
         bundle = folder.with_name(folder.name + "-bundle")
         if not bundle.is_dir():
-            recipe = _make(
-                "segmentation", {}, {**task.settings, **task.segmentation}, self.budget.steps, number, "segmentation"
-            )
+            settings = {**task.settings, **task.segmentation}
+            recipe = _changed(SEGMENTATION, {}, settings, self.budget.steps, number)
             train(
                 recipe,
                 _folders(task.gray, None, task.labels),
@@ -198,7 +199,7 @@ class Bench:
                 on_progress=on_progress,
                 cancel=cancel,
             )
-            export(folder, bundle)
+            export_run(folder, bundle, name="segmentation", which="last")
         return bundle
 
     def _sample(self, name: str, task: Task, colored: NDArray[np.uint8]) -> None:
@@ -246,12 +247,14 @@ def color_pictures(method: Any, gray: NDArray[np.uint8], cancel: CancelToken | N
     return out
 
 
-def _make(method: str, options: dict[str, Any], data: dict[str, Any], steps: int, seed: int, name: str) -> Recipe:
-    from ..training.recipe import make_recipe
+def _changed(name: str, options: dict[str, Any], data: dict[str, Any], steps: int, seed: int) -> Recipe:
+    """A recipe that came with the library, on this data and with this budget."""
+    from ..training.recipe import load_recipe, make_recipe
 
+    raw = load_recipe(name).to_mapping()
     budget = {"iterations": steps, "epoch": steps, "checkpoint_every": max(1, min(500, steps)), "log_every": 10}
-    raw = {"method": method, "seed": seed, "options": options, "data": data, "budget": budget}
-    return make_recipe(raw, name, f"row {name}")
+    raw = {**raw, "seed": seed, "options": {**raw["options"], **options}, "data": {**raw["data"], **data}}
+    return make_recipe({**raw, "budget": {**raw["budget"], **budget}}, name, f"recipe {name}")
 
 
 def _folders(gray: Path | None, color: Path | None, labels: Path | None) -> Any:

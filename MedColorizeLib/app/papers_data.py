@@ -112,11 +112,12 @@ def _retina(table: Table, sources: Sources, budget: Budget, run: int, work: Path
         "size": budget.size,
         "spacing": 0.0,
         "batch": table.batch,
+        "gray_from": "folder",
         "gray_background": "none",
         "color_background": "none",
         "levels": "none",
         "validation": 0.0,
-        "modality": "OP",
+        "modality": "XC",
     }
     gray = np.stack([luma_codes(picture) for picture in test])
     return Task(folder / "gray", folder / "color", None, settings, gray, test, notes=tuple(notes))
@@ -170,8 +171,9 @@ def _brain(sources: Sources, budget: Budget, on_progress: OnProgress | None, can
         "spacing": 256.0 / budget.size,
         "batch": 1,
         "validation": 0.0,
+        "modality": "MR",
         "gray_include": wanted,
-        "gray_exclude": [f"{name}" for name in held],
+        "gray_exclude": held,
     }
     held_color: list[str] = []
     if own_color:

@@ -1,6 +1,6 @@
 """The papers' tables: rows, published values, protocol, and the numbers of steps behind them.
 
-A row names a method and its options; whoever can train (app) runs it. Published values are copied from the papers, with
+A row names a recipe; whoever can train (app) runs it. Published values are copied from the papers, with
 their errors: what is inconsistent there is said in `Table.remarks`.
 Not for: training, or the arithmetic of a run's scores (papers_scores) and the files (papers_output).
 """
@@ -36,12 +36,14 @@ class Row:
 
     key: str
     title: str
-    method: str
+    recipe: str
+    """Name of a recipe that came with the library."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    """What this row changes in the recipe's options."""
     published: Mapping[str, Score] = field(default_factory=dict)
     published_runs: tuple[Mapping[str, Score], ...] = ()
     segmentation: bool = False
-    """Its method reads a segmentation network, which has to be trained first."""
+    """Its system reads a segmentation network, which has to be trained first."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ def _triple(nrmse: Score, psnr: Score, ssim: Score) -> dict[str, Score]:
     return {"nrmse": nrmse, "psnr": psnr, "ssim": ssim}
 
 
-_CYCLEGAN = {"learning_rate": 2e-3, "schedule": "cosine"}
 _PROPOSAL_MESSIDOR = _triple((0.1895, 0.0932), (24.1719, 3.7804), (0.8209, 0.0547))
 _PROPOSAL_RUNS = (
     _triple((0.1950, 0.1061), (24.0395, 3.7498), (0.8193, 0.0577)),
@@ -60,8 +59,8 @@ TABLES: tuple[Table, ...] = (
             Row(
                 "cyclegan",
                 "CycleGAN",
-                "cyclegan",
-                _CYCLEGAN,
+                "liang-2-cyclegan",
+                {},
                 _triple((0.2045, 0.1032), (25.0383, 1.4308), (0.7062, 0.0346)),
                 (
                     _triple((0.2535, 0.1278), (24.6306, 1.1259), (0.6966, 0.0368)),
@@ -72,8 +71,8 @@ TABLES: tuple[Table, ...] = (
             Row(
                 "perceptual",
                 "Perceptual",
-                "liang",
-                {"tv": 0.0},
+                "liang-2-perceptual",
+                {},
                 _triple((0.2015, 0.1104), (25.9804, 1.3580), (0.7104, 0.0367)),
                 (
                     _triple((0.1866, 0.1007), (25.7041, 1.5534), (0.7221, 0.0263)),
@@ -84,7 +83,7 @@ TABLES: tuple[Table, ...] = (
             Row(
                 "proposal",
                 "Perceptual + TV (proposal)",
-                "liang",
+                "liang-2-proposal",
                 {},
                 _triple((0.1911, 0.1109), (26.9733, 1.2330), (0.7517, 0.0391)),
                 (
@@ -111,18 +110,18 @@ TABLES: tuple[Table, ...] = (
             Row(
                 "cyclegan",
                 "CycleGAN",
-                "cyclegan",
-                _CYCLEGAN,
+                "liang-3-cyclegan",
+                {},
                 _triple((0.2302, 0.0804), (22.1244, 3.4041), (0.7382, 0.0645)),
             ),
             Row(
                 "perceptual",
                 "Perceptual",
-                "liang",
-                {"tv": 0.0},
+                "liang-3-perceptual",
+                {},
                 _triple((0.2204, 0.0732), (22.4707, 3.4396), (0.7994, 0.0497)),
             ),
-            Row("proposal", "Perceptual + TV (proposal)", "liang", {}, _PROPOSAL_MESSIDOR, _PROPOSAL_RUNS),
+            Row("proposal", "Perceptual + TV (proposal)", "liang-3-proposal", {}, _PROPOSAL_MESSIDOR, _PROPOSAL_RUNS),
         ),
     ),
     Table(
@@ -141,8 +140,8 @@ TABLES: tuple[Table, ...] = (
             Row(
                 "no-identity",
                 "No identity loss",
-                "liang",
-                {"identity": 0.0},
+                "liang-4-noidentity",
+                {},
                 _triple((0.2107, 0.0983), (23.2069, 3.5144), (0.8007, 0.0598)),
                 (
                     _triple((0.2102, 0.1007), (23.2432, 3.4917), (0.8140, 0.0552)),
@@ -150,7 +149,9 @@ TABLES: tuple[Table, ...] = (
                     _triple((0.2115, 0.0828), (23.0316, 3.7527), (0.7871, 0.0686)),
                 ),
             ),
-            Row("proposal", "With identity loss (proposal)", "liang", {}, _PROPOSAL_MESSIDOR, _PROPOSAL_RUNS),
+            Row(
+                "proposal", "With identity loss (proposal)", "liang-4-identity", {}, _PROPOSAL_MESSIDOR, _PROPOSAL_RUNS
+            ),
         ),
     ),
     Table(
@@ -169,8 +170,8 @@ TABLES: tuple[Table, ...] = (
             Row(
                 "symmetric",
                 "Symmetric (eq. 8)",
-                "liang",
-                {"perceptual": "symmetric"},
+                "liang-5-sym",
+                {},
                 _triple((0.2062, 0.0804), (23.1855, 3.6434), (0.8139, 0.0518)),
                 (
                     _triple((0.2049, 0.0935), (23.3483, 3.4961), (0.8089, 0.0556)),
@@ -181,8 +182,8 @@ TABLES: tuple[Table, ...] = (
             Row(
                 "symmetric-2",
                 "Symmetric with invert (eq. 9)",
-                "liang",
-                {"perceptual": "symmetric_2"},
+                "liang-5-sym2",
+                {},
                 _triple((0.1980, 0.0891), (23.7287, 3.8894), (0.8183, 0.0506)),
                 (
                     _triple((0.1921, 0.0809), (23.9011, 3.8722), (0.8328, 0.0526)),
@@ -190,7 +191,7 @@ TABLES: tuple[Table, ...] = (
                     _triple((0.2052, 0.0770), (23.2302, 3.7651), (0.7942, 0.0466)),
                 ),
             ),
-            Row("proposal", "Asymmetric (eq. 5, proposal)", "liang", {}, _PROPOSAL_MESSIDOR, _PROPOSAL_RUNS),
+            Row("proposal", "Asymmetric (eq. 5, proposal)", "liang-5-proposal", {}, _PROPOSAL_MESSIDOR, _PROPOSAL_RUNS),
         ),
     ),
 )
