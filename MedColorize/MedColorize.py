@@ -153,6 +153,11 @@ class MedColorizeWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for tab in self.tabs:
             tab.setParameterNode(parameterNode)
 
+    def _unobserveParameters(self):
+        observed = (self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
+        if self.hasObserver(*observed):
+            self.removeObserver(*observed)
+
     def onParametersChanged(self, caller=None, event=None):
         for tab in self.tabs:
             tab.update()
@@ -205,6 +210,9 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
         self.catalogue = []
+        self.recipes = []
+        self.recipeChanges = []
+        self.store = ""
         self.onCatalogue = []
         self.onDevices = []
         self._jobs = []
@@ -230,7 +238,7 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
             return
 
         def gotCatalogue(result):
-            self.catalogue = result["models"]
+            self.catalogue, self.recipes, self.store = result["models"], result["recipes"], result["store"]
             for listener in self.onCatalogue:
                 listener(self.catalogue)
 

@@ -130,7 +130,7 @@ class Job:
         if self._over:
             return
         if self._worker is not None and self._worker.running:
-            self._worker.kill()
+            self._worker.abandon()
         self._close()
 
     def _startWorker(self, _value):

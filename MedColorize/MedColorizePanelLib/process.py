@@ -85,12 +85,18 @@ class WorkerProcess:
         executable, isExternal = compat.pythonForWork()
         process = qt.QProcess()
         process.setProcessEnvironment(compat.environmentForWork(isExternal))
-        process.connect("readyReadStandardOutput()", self._onOutput)
-        process.connect("readyReadStandardError()", self._onErrorOutput)
-        process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
-        process.connect("errorOccurred(QProcess::ProcessError)", self._onProcessError)
+        for signature, slot in self._connections():
+            process.connect(signature, slot)
         self._process = process
         process.start(executable, ["-c", _START, compat.libraryRoot(), str(self.folder), "--parent", str(os.getpid())])
+
+    def _connections(self):
+        return (
+            ("readyReadStandardOutput()", self._onOutput),
+            ("readyReadStandardError()", self._onErrorOutput),
+            ("finished(int,QProcess::ExitStatus)", self._onFinished),
+            ("errorOccurred(QProcess::ProcessError)", self._onProcessError),
+        )
 
     def cancel(self):
         """Ask the worker to stop, and make sure that it does. Asking twice is asking once."""
@@ -114,6 +120,17 @@ class WorkerProcess:
         if self._pid is not None:
             killTree(self._pid)
         self._process.kill()
+
+    def abandon(self):
+        """Kill it and hear no more of it: the application or the module is going away."""
+        if self._over or self._process is None:
+            return
+        self.kill()
+        self._over = True
+        self._deadline.stop()
+        for signature, slot in self._connections():
+            self._process.disconnect(signature, slot)
+        self._process.waitForFinished(1000)  # killed: this only collects it, in milliseconds
 
     #
     # What the process tells

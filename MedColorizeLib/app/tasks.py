@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MedColorizeError
+from ..errors import InputError
 from ..progress import CancelToken, OnProgress
 from . import protocol
 
@@ -28,6 +28,10 @@ def catalogue(request: dict[str, Any], folder: Path, on_progress: OnProgress, ca
     models: list[dict[str, Any]] = []
     for name in palette_names():
         palette = load_palette(name)
+        named = [(stop.name, stop.rgb) for stop in palette.stops]
+        named += [(color.name or color.match, color.rgb) for color in palette.labels]
+        legend = {title: rgb for title, rgb in reversed(named) if title}
+        legend = dict(reversed(legend.items()))  # each tissue once, in the palette's order
         models.append(
             {
                 "kind": "palette",
@@ -36,18 +40,27 @@ def catalogue(request: dict[str, Any], folder: Path, on_progress: OnProgress, ca
                 "modality": palette.modality,
                 "description": "Tissue colours by intensity" + (", and by label" if palette.labels else "") + ".",
                 "colors": [list(stop.rgb) for stop in palette.stops],
-                "legend": [[stop.name, list(stop.rgb)] for stop in palette.stops if stop.name]
-                + [[c.name or c.match, list(c.rgb)] for c in palette.labels if c.name or c.match],
+                "legend": [[name, list(rgb)] for name, rgb in legend.items()],
             }
         )
-    return {"models": models + _bundles()}
-
-
-def _bundles() -> list[dict[str, Any]]:
     from .. import bundles
+    from ..bundles.store import user_folder
 
-    lister = getattr(bundles, "installed", None)
-    return [] if lister is None else list(lister())
+    return {"models": models + list(bundles.installed()), "recipes": _recipes(), "store": str(user_folder())}
+
+
+def _recipes() -> list[dict[str, str]]:
+    """What can be trained, as the files tell; loading a recipe in full would need torch."""
+    import tomllib
+
+    from ..resources import resources_dir
+
+    found = []
+    for path in sorted((resources_dir() / "Recipes").glob("*.toml")):
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        title, about = str(raw.get("title") or path.stem), str(raw.get("about") or "")
+        found.append({"name": path.stem, "title": title, "description": about})
+    return found
 
 
 def devices(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
@@ -163,9 +176,66 @@ def _save_picture(path: Path, picture: np.ndarray, spacing: tuple[float, float])
     image.save(path)
 
 
-def report(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> Any:
-    """Measure a coloured volume against its gray one; the whole report is written where the request says."""
-    raise MedColorizeError("not ready")
+def report(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Measure a coloured volume against its gray one; the report folder is written where the request says."""
+    from ..evaluation.report import gray_codes_for, make_report
+
+    color = protocol.load_color(folder, request["color"])
+    gray = gray_codes_for(protocol.load_volume(folder, request["volume"]), color)
+    directory = Path(request["directory"])
+    found = make_report(gray, color, directory, overwrite=True, on_progress=on_progress, cancel=cancel)
+    return {"directory": str(directory), "summary": found}
+
+
+def train(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Train, or go on with a run; what is seen on the way lies in the run folder."""
+    from ..training import loop
+    from ..training.collect import Folders
+    from ..training.recipe import load_recipe
+    from ..training.runs import read_run
+
+    recipe = load_recipe(request["recipe"], changes=request.get("changes", []))
+    places = [Path(request[name]) if request.get(name) else None for name in ("gray", "color", "labels")]
+    run = Path(request["run"])
+    loop.train(
+        recipe,
+        Folders(*places),
+        run,
+        resume=bool(request.get("resume")),
+        device=request.get("device", "auto"),
+        on_progress=on_progress,
+        cancel=cancel,
+    )
+    done = read_run(run)
+    return {"run": str(run), "step": done.checkpoint_facts["iteration"], "notes": done.facts.get("notes", [])}
+
+
+def export(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Make a bundle of a run and install it among the user's models."""
+    from ..bundles import store
+    from .exporting import export_run
+
+    made = export_run(
+        Path(request["run"]), folder / request["name"], name=request["name"], title=request.get("title", "")
+    )
+    cancel.check()
+    bundle = store.add(folder / request["name"])
+    return {"name": bundle.name, "notes": list(made.notes)}
+
+
+def add_model(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Install a bundle from a file or folder; it is verified before it is taken."""
+    from ..bundles import store
+
+    return {"name": store.add(Path(request["path"]), overwrite=bool(request.get("overwrite"))).name}
+
+
+def remove_model(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Delete one of the user's own models."""
+    from ..bundles import store
+
+    store.remove(str(request["name"]))
+    return {"name": request["name"]}
 
 
 def alpha(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
@@ -234,6 +304,10 @@ TASKS: dict[str, Task] = {
     "colorize": colorize,
     "preview": preview,
     "report": report,
+    "train": train,
+    "export": export,
+    "add_model": add_model,
+    "remove_model": remove_model,
     "alpha": alpha,
     "film": film,
 }

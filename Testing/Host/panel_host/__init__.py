@@ -164,6 +164,7 @@ class Host:
             self.app.signals.moduleAboutToBeUnloaded.emit(type(self.widget).__name__.removesuffix("Widget"))
             self.widget.parent._object.hide()
         self.app.signals.aboutToQuit.emit()
+        self.app.end()
         slicer.mrmlScene.Clear(True)
         shutil.rmtree(self.app.temporaryPath, ignore_errors=True)
         for name in [n for n in sys.modules if n.split(".")[0] in ("MedColorize", "MedColorizePanelLib")]:

@@ -144,6 +144,11 @@ class LayoutManager:
     def layout(self) -> int:
         return self._layout_logic.GetLayoutNode().GetViewArrangement()
 
+    def end(self) -> None:
+        for widget in self._slices.values():
+            widget.sliceLogic().SetMRMLScene(None)
+        self._layout_logic.SetMRMLScene(None)
+
     def layoutLogic(self) -> Any:
         return self._layout_logic
 
@@ -255,6 +260,15 @@ class Application(Connectable):
 
     def moduleDocumentationUrl(self, name: str) -> str:
         return f"https://slicer.readthedocs.io/en/latest/user_guide/modules/{name.lower()}.html"
+
+    def end(self) -> None:
+        """Take the logics off the scene, in the reverse order in which they were put on it."""
+        for name in reversed(list(vars(slicer.modules))):
+            logic = getattr(getattr(slicer.modules, name), "_logic", None)
+            if logic is not None:
+                logic.SetMRMLScene(None)
+        self._layout.end()
+        self._application_logic.SetMRMLScene(None)
 
     def applicationPid(self) -> int:
         return os.getpid()

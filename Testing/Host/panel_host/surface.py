@@ -81,9 +81,7 @@ CLASSES: dict[str, dict[str, list[str]]] = {
         "setItem item currentRow setHorizontalHeaderLabels horizontalHeader verticalHeader setColumnWidth "
         "setRowCount setColumnCount setCellWidget rowHeight setCurrentCell",
     ),
-    "qt.QHeaderView": _class(
-        "", "hide show setVisible", "", "setSectionResizeMode setStretchLastSection Stretch ResizeToContents height"
-    ),
+    "qt.QHeaderView": _class("", "hide show setVisible", "", "setSectionResizeMode setStretchLastSection"),
     "qt.QTableWidgetItem": _class(
         "", "", "", "text setText setData data setIcon setToolTip setBackground row setFlags flags"
     ),
@@ -99,7 +97,7 @@ CLASSES: dict[str, dict[str, list[str]]] = {
         "readyReadStandardOutput() readyReadStandardError() finished(int,QProcess::ExitStatus) finished(int) "
         "errorOccurred(QProcess::ProcessError)",
         "start setProcessEnvironment readAllStandardOutput readAllStandardError state write closeWriteChannel startDetached "
-        "setWorkingDirectory exitCode exitStatus",
+        "setWorkingDirectory exitCode exitStatus waitForFinished",
     ),
     "qt.QProcessEnvironment": _class("", "", "", "insert value contains remove systemEnvironment"),
     "qt.QSettings": _class("", "", "", "value setValue contains remove"),

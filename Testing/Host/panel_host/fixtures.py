@@ -1,0 +1,155 @@
+"""Fixtures of the panel's tests: an open panel, volumes to put into it, and ways to disturb the worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from . import Host, pythonqt
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+MODULE = REPOSITORY / "MedColorize" / "MedColorize.py"
+
+
+class Panel:
+    """The panel as a person has it before them: widgets to click, a scene to look into."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.reloaded()
+
+    def reloaded(self) -> None:
+        self.widget = self.host.widget
+        self.ui = self.widget.ui
+        self.colorize, self.view, self.consistency, self.train, self.models = self.widget.tabs
+
+    @property
+    def parameters(self) -> Any:
+        return self.widget._parameterNode
+
+    def wait(self, until: Any, seconds: float = 30) -> None:
+        self.host.wait(until, seconds)
+
+    def catalogue(self) -> None:
+        """Wait until the models are listed."""
+        self.wait(lambda: self.widget.logic.catalogue)
+
+    def choose_model(self, key: str) -> None:
+        self.catalogue()
+        index = self.ui.modelComboBox.findData(key)
+        assert index >= 0, f"{key} is not offered"
+        self.ui.modelComboBox.currentIndex = index
+
+    def apply(self, seconds: float = 60) -> None:
+        """Click Apply and wait until the work is over."""
+        self.ui.applyButton.click()
+        self.wait(lambda: self.colorize._job is None, seconds)
+
+    def worker_pid(self) -> int:
+        """Wait for the worker of the running job to have said hello; its process id."""
+        self.wait(lambda: getattr(getattr(self.colorize._job, "_worker", None), "_pid", None))
+        return int(self.colorize._job._worker._pid)
+
+    def coloured(self) -> list[Any]:
+        import slicer
+
+        count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVectorVolumeNode")
+        return [slicer.mrmlScene.GetNthNodeByClass(n, "vtkMRMLVectorVolumeNode") for n in range(count)]
+
+    def leftovers(self) -> list[str]:
+        """What lies in the application's temporary folder once nothing runs any more."""
+        self.wait(lambda: not any(job.running for job in self.widget.logic._jobs))
+        return sorted(os.listdir(self.host.app.temporaryPath))
+
+
+def make_panel(folder: Path, *, no_main_window: bool = False) -> Panel:
+    host = Host(folder)
+    host.app.no_main_window = no_main_window
+    host.load(MODULE)
+    host.enter()
+    return Panel(host)
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Iterator[Panel]:
+    opened = make_panel(tmp_path)
+    yield opened
+    temporary = opened.host.app.temporaryPath
+    opened.host.close()
+    assert not os.path.isdir(temporary) or not os.listdir(temporary)
+    assert pythonqt.errors == []
+
+
+def add_ball(name: str = "ball", size: int = 32, affine: np.ndarray | None = None, **options: Any) -> Any:
+    """A ball of tissue in air as a gray volume node of the scene."""
+    import slicer
+
+    from MedColorizeLib.imaging.volume import Volume
+    from MedColorizeLib.mrml import nodes
+
+    z, y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : (size + 2) * 1j, -1 : 1 : (size + 4) * 1j]
+    array = (np.clip(1 - np.sqrt(x * x + y * y + z * z), 0, 1) * 900).astype(np.int16)
+    place = np.diag([1.0, 1.5, 2.0, 1.0]) if affine is None else affine
+    return nodes.node_from_volume(slicer.mrmlScene, Volume(array, place, "MR", **options), name)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def alive(pid: int) -> bool:
+    from MedColorizeLib.app.worker import alive as is_alive
+
+    return is_alive(pid)
+
+
+def dead_within(pid: int, seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not alive(pid):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+SLOW_WORKER = """#!/bin/sh
+# A launcher whose Python is slow to colour: the library's own work, with a pause before every slab.
+cat > "{home}/slow.py" <<'END'
+import sys, time
+sys.path.insert(0, {root!r})
+sys.argv.pop(1); sys.argv.pop(1)  # what the panel gives to -c
+from MedColorizeLib.app import tasks, worker
+from MedColorizeLib.progress import Progress
+true = tasks.colorize
+def slow(request, folder, on_progress, cancel):
+    {body}
+    return true(request, folder, on_progress, cancel)
+tasks.TASKS["colorize"] = slow
+sys.argv = ["worker"] + sys.argv[1:]
+code = worker.main()
+import os
+sys.stdout.flush()
+os._exit(code)
+END
+shift; shift; shift
+"{python}" "{home}/slow.py" -c ROOT "$@"
+exit $?
+"""
+
+
+def slow_down(panel: Panel, body: str) -> None:
+    """Have the worker do something of the test's before it colours (`body`, one line of Python)."""
+    import sys
+
+    home = Path(panel.host.app.slicerHome)
+    launcher = home / "bin" / "PythonSlicer"
+    text = SLOW_WORKER.format(home=home, root=str(REPOSITORY), body=body, python=sys.executable)
+    launcher.write_text(text)
+    launcher.chmod(0o755)
