@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, MedColorizeError
+from ..errors import MedColorizeError
 from ..progress import CancelToken, OnProgress, track
+from .sample import mni_path
 
 FLOOR = """
 import sys, zlib
@@ -62,7 +63,7 @@ def bench_road(
         for case in track(chosen, "bench road", len(chosen), on_progress, cancel):
             subject, _, kind = case.partition("-")
             if subject not in inputs:
-                inputs[subject] = _mni() if subject == "mni" else _synthetic_ct(Path(folder) / "ct.nii")
+                inputs[subject] = mni_path() if subject == "mni" else _synthetic_ct(Path(folder) / "ct.nii")
             rows.append(_measure(case, inputs[subject], Path(folder), kind == "rgba", subject, runs))
     return rows
 
@@ -126,17 +127,6 @@ def _run(command: list[str]) -> tuple[float, float]:
     if process.returncode:
         raise MedColorizeError(f"The benchmark's command failed: {text.decode(errors='replace').strip()[-500:]}")
     return seconds, usage.ru_maxrss / 1024
-
-
-def _mni() -> Path:
-    """The MNI152 head that nilearn carries."""
-    from importlib.util import find_spec
-
-    spec = find_spec("nilearn")
-    if spec is None or spec.origin is None:
-        raise InputError("nilearn is not installed, and the MNI head comes with it: pip install 'medcolorize[demo]'.")
-    folder = Path(spec.origin).parent / "datasets" / "data"
-    return folder / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 
 
 def _synthetic_ct(path: Path) -> Path:
