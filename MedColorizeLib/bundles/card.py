@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def model_card(facts: Facts, parameters: int, half: bool) -> str:
     """README.md of the bundle."""
     frame = facts.input
-    scale = f"resampled to {frame.spacing:g} mm per pixel" if frame.spacing else "as they come, not resampled"
+    scale = f"resampled to {frame.spacing:g} mm per pixel" if frame.spacing else f"fitted into {frame.size} pixels"
     stack = f"{frame.slices} neighbouring slices in, the middle one out" if frame.slices > 1 else "one slice at a time"
     lines = [
         f"# {facts.title}",

@@ -43,7 +43,7 @@ class InputFrame:
     """Pixels of a training picture: smaller slices are padded to it."""
     divisor: int
     spacing: float
-    """mm per pixel; 0: as they come."""
+    """mm per pixel; 0: slices are fitted into the size."""
     masked: bool
     """True if training saw black around the body."""
     modality: str = ""

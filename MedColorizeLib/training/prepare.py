@@ -29,7 +29,7 @@ Domain = Literal["gray", "color"]
 _VERSION = 1
 _SHAPING = (
     "plane", "size", "spacing", "window", "gray_background", "color_background", "picture_spacing", "picture_flip",
-    "skip_unreadable", "tissue_classes",
+    "skip_unreadable",
 )  # fmt: skip
 
 
@@ -185,10 +185,6 @@ class _Volume:
         else:
             mask = foreground.foreground(gray, grid.spacing) if wanted else np.ones(gray.shape, bool)
         label_map = read.read_labels(labels, like=grid).array if labels else None
-        if label_map is None and settings.tissue_classes and domain == "gray":
-            from ..imaging.clusters import tissue_classes
-
-            label_map = tissue_classes(gray, mask, classes=settings.tissue_classes).label(gray, mask)
         self.has_labels = label_map is not None
         turn = frame.orientation(grid.affine, settings.plane)
         self.array, self.mask = turn.apply(self.array), turn.apply(mask)

@@ -63,11 +63,12 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_path: str | Path, *, overlays: Sequence[Path] = (), changes: Sequence[str] = ()) -> Recipe:
-    """A recipe by name or path; `overlays` are TOML files laid over it, `changes` single `key=value` texts."""
+    """A recipe by name or path; `overlays` are TOML files laid over it (or names of those that came with the library:
+    which images of a known collection, and what of it is held out), `changes` single `key=value` texts."""
     path = _find(str(name_or_path), None)
     raw = _extended(path, ())
     for overlay in overlays:
-        raw = _merged(raw, _read(Path(overlay)))
+        raw = _merged(raw, _read(_find_overlay(Path(overlay))))
     for change in changes:
         raw = _merged(raw, _change(change, raw, path))
     return make_recipe(raw, path.stem, str(path))
@@ -131,6 +132,17 @@ def _find(name: str, beside: Path | None) -> Path:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else "`medcolorize methods --recipes` lists them."
     raise UsageError(f"There is no recipe '{name}', neither as a file nor among those installed. {hint}")
+
+
+def _find_overlay(path: Path) -> Path:
+    shipped = resources_dir() / "Recipes" / "Data"
+    named = shipped / f"{path.name}.toml"
+    if path.is_file() or not named.is_file():
+        if not path.is_file() and path.suffix != ".toml":
+            known = ", ".join(sorted(each.stem for each in shipped.glob("*.toml")))
+            raise UsageError(f"There is no data file '{path}'. Give a TOML file, or one of: {known}.")
+        return path
+    return named
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -35,7 +35,6 @@ class DataSettings(MethodOptions):
     color_include: tuple[str, ...] = option((), "only these subjects, files or number ranges such as 1..250")
     color_exclude: tuple[str, ...] = option((), "never these subjects, files or number ranges")
     labels_include: tuple[str, ...] = option((), "which files of the label folder, if it holds several per patient")
-    tissue_classes: int = option(0, "without label maps: cut gray intensities into so many classes (0: no)", least=0)
     gray_validate: tuple[str, ...] = option((), "subjects or files kept for validation; empty: a fraction of them")
     color_validate: tuple[str, ...] = option((), "subjects, files or ranges kept for validation; empty: a fraction")
     validation: float = option(0.1, "fraction of the subjects kept for validation", least=0, most=0.9)

@@ -120,11 +120,12 @@ def select(sources: Sequence[Source], include: Sequence[str], exclude: Sequence[
     used: set[str] = set()
     out = []
     for source in sources:
-        keep = [
-            n
-            for n in range(len(source.files))
-            if (not include or _matches(source, n, include, used)) and not _matches(source, n, exclude, used)
-        ]
+        keep = []
+        for n in range(len(source.files)):
+            wanted = _matches(source, n, include, used) or not include
+            unwanted = _matches(source, n, exclude, used)
+            if wanted and not unwanted:
+                keep.append(n)
         if keep:
             out.append(_subset(source, keep))
     for pattern in (*include, *exclude):

@@ -1,0 +1,305 @@
+"""A trained network as a painter: slices in the plane and frame of its training, colour back on the scan's own voxels.
+
+What leaves is a proposal; luma, window, alpha and files are the `Colorizer`'s. The network runs one slice at a time:
+on CPUs a batch of wide networks is slower (1.7 to 2.5 times at 8), and memory stays that of one slice.
+Not for: trusting bundles (`bundles.verify`, which loading goes through).
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundles.folder import Bundle, InputFrame
+from ..errors import ModelError, ResourceError, UsageError
+from ..imaging.colorspaces import luma
+from ..imaging.foreground import SoftMask, soft_mask
+from ..imaging.volume import Volume
+from ..imaging.windows import Window, modality_of
+from ..progress import CancelToken
+from ..training import frame
+from .painter import Subject
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_IN_MEMORY = 256 << 20
+"""A whole coloured volume that is larger (other planes than the array's own) is kept in a temporary file."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Scene:
+    """What is worked out once per subject."""
+
+    turn: frame.Orientation
+    gray: NDArray[np.uint8]
+    """(slice, row, column) in the plane's order; a view."""
+    mask: SoftMask | None
+    shape: tuple[int, int]
+    """Rows and columns at the network's mm per pixel."""
+    window: tuple[int, int]
+    center: tuple[float, float]
+    whole: NDArray[np.uint8] | None = None
+    file: Any = None
+
+
+class NetworkPainter:
+    """A bundle's network, ready to propose colours (`inference.painter.SlabPainter`)."""
+
+    def __init__(
+        self, bundle: Bundle, network: nn.Module, *, device: str = "auto", precision: str = "fp32", threads: int = 0
+    ) -> None:
+        import torch
+
+        if bundle.kind != "color":
+            raise ModelError(f"'{bundle.name}' is a {bundle.kind} model: it does not colour. Choose another model.")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ResourceError("There is no usable CUDA device. Use --device auto or --device cpu.")
+        if precision not in ("fp32", "bf16"):
+            raise UsageError(f"There is no precision '{precision}'. Choose fp32 or bf16.")
+        if threads:
+            torch.set_num_threads(threads)
+        self.name, self.bundle = bundle.name, bundle
+        self.notes: list[str] = []
+        self.device = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+        if precision == "bf16" and not has_bf16(self.device.type):
+            precision = "fp32"
+            self._note("This processor has no bfloat16 arithmetic; the network runs in float32.")
+        self.precision = precision
+        self._network = network.eval().to(self.device)
+        self._scenes: dict[int, tuple[weakref.ref[Subject], _Scene]] = {}
+
+    def describe(self) -> dict[str, Any]:
+        """For the provenance."""
+        return {
+            "method": self.bundle.method,
+            "model": self.bundle.name,
+            "model_sha256": self.bundle.sha256,
+            "model_plane": self.bundle.input.plane,
+            "precision": self.precision,
+        }
+
+    def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
+        """RGB proposals (stop - start, J, I, 3) in 0..255."""
+        scene = self._scene(subject)
+        if scene.turn.axes[0] == 0:
+            count = scene.gray.shape[0]
+            out = np.empty((stop - start, *subject.gray.shape[1:], 3), np.float32)
+            for k in range(start, stop):
+                if cancel:
+                    cancel.check()
+                n = count - 1 - k if scene.turn.flips[0] else k
+                out[k - start] = _undo_plane(scene.turn, self._slice(scene, n))
+            return out
+        if scene.whole is None:
+            self._paint_whole(scene, cancel)
+        assert scene.whole is not None
+        return np.asarray(scene.turn.undo(scene.whole)[start:stop], np.float32)
+
+    def _paint_whole(self, scene: _Scene, cancel: CancelToken | None) -> None:
+        """All slices of a plane across the array's slabs, as codes: computed once, then handed out by slab."""
+        shape = (*scene.gray.shape, 3)
+        if int(np.prod(shape)) > _IN_MEMORY:
+            scene.file = tempfile.TemporaryFile(prefix="medcolorize-")  # noqa: SIM115 - lives as long as the scene
+            whole: NDArray[np.uint8] = np.memmap(scene.file, np.uint8, "w+", shape=shape)
+        else:
+            whole = np.empty(shape, np.uint8)
+        for n in range(shape[0]):
+            if cancel:
+                cancel.check()
+            np.rint(np.clip(self._slice(scene, n), 0, 255), out=whole[n], casting="unsafe")
+        scene.whole = whole
+
+    def _scene(self, subject: Subject) -> _Scene:
+        held = self._scenes.get(id(subject))
+        if held is not None and held[0]() is subject:
+            return held[1]
+        wanted = self.bundle.input
+        turn = frame.orientation(subject.affine, wanted.plane)  # type: ignore[arg-type]
+        gray = turn.apply(subject.gray)
+        mask = soft_mask(gray, Window(0, 255), turn.mm)
+        native = (gray.shape[1], gray.shape[2])
+        shape = _network_shape(wanted, native, turn)
+        box = _box(mask, native)
+        scale = (shape[0] / native[0], shape[1] / native[1])
+        extent = [(high - low) * factor for (low, high), factor in zip(box, scale, strict=True)]
+        window = tuple(-(-max(wanted.size, int(np.ceil(size))) // wanted.divisor) * wanted.divisor for size in extent)
+        center = tuple((low + high) / 2 * factor for (low, high), factor in zip(box, scale, strict=True))
+        scene = _Scene(turn, gray, mask if wanted.masked else None, shape, window, center)  # type: ignore[arg-type]
+        key = id(subject)
+        self._scenes = {key: (weakref.ref(subject, lambda _: self._scenes.pop(key, None)), scene)}
+        return scene
+
+    def _slice(self, scene: _Scene, n: int) -> NDArray[np.float32]:
+        """One slice in the plane's order, (rows, columns, 3) in 0..255."""
+        half = self.bundle.input.slices // 2
+        last = scene.gray.shape[0] - 1
+        stack = []
+        for m in range(n - half, n + half + 1):
+            plane = scene.gray[min(max(m, 0), last)]
+            if scene.mask is not None:
+                inside = scene.mask.slab(min(max(m, 0), last), min(max(m, 0), last) + 1)[0] > 127
+                plane = np.where(inside, plane, 0).astype(np.uint8)
+            stack.append(frame.crop_or_pad(frame.resize(plane, scene.shape), scene.window, scene.center))
+        rgb = self._run(np.stack(stack))
+        return _back(rgb, scene, scene.gray[n])
+
+    def _run(self, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(k, H, W) codes -> (H, W, 3) in 0..255."""
+        import torch
+
+        tensor = torch.from_numpy(stack.astype(np.float32) / 127.5 - 1)[None]
+        try:
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
+                out = self._network(tensor.to(self.device))[0].float()
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if isinstance(error, RuntimeError) and not _short_of_memory(error):
+                raise
+            if self.device.type == "cpu":
+                raise ResourceError(
+                    f"Memory gave out while '{self.name}' coloured a slice of {stack.shape[1]}x{stack.shape[2]}. Close "
+                    "other programs, or choose a smaller model."
+                ) from error
+            self._note("The graphics memory gave out; the network goes on on the CPU, more slowly.")
+            self.device = torch.device("cpu")
+            self._network.to(self.device)
+            return self._run(stack)
+        return ((out.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        _log.warning(text)
+
+
+def _back(rgb: NDArray[np.float32], scene: _Scene, gray: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """From the network's window to the slice's own pixels; outside the window the slice stays gray.
+
+    Where the network saw another pixel size, only its chroma comes back (bicubic, as measured best): the luma is the
+    slice's own, which no resampling has softened.
+    """
+    native = gray.shape
+    start = [int(np.floor(scene.center[a] - scene.window[a] / 2 + 0.5)) for a in range(2)]
+    inner = tuple(slice(max(start[a], 0), min(start[a] + scene.window[a], scene.shape[a])) for a in range(2))
+    source = tuple(slice(inner[a].start - start[a], inner[a].stop - start[a]) for a in range(2))
+    out = np.repeat(gray[..., None].astype(np.float32), 3, axis=-1)
+    if scene.shape == native:
+        out[inner] = rgb[source]
+        return out
+    chroma = np.zeros((*scene.shape, 3), np.float32)
+    chroma[inner] = rgb[source] - luma(rgb[source])[..., None].astype(np.float32)
+    return out + _enlarged(chroma, native)
+
+
+def _enlarged(picture: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    import torch
+    from torch.nn.functional import interpolate
+
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    out = interpolate(tensor, shape, mode="bicubic", align_corners=False, antialias=True)
+    return out[0].permute(1, 2, 0).numpy()
+
+
+def _network_shape(wanted: InputFrame, native: tuple[int, int], turn: frame.Orientation) -> tuple[int, int]:
+    """A slice's rows and columns as the network was trained on them: at its scale, or fitted into its frame."""
+    mm = (turn.mm[1], turn.mm[2])
+    if wanted.spacing:
+        return frame.scaled_shape(native, mm, wanted.spacing)
+    longer = max(native[0] * mm[0], native[1] * mm[1])
+    return frame.scaled_shape(native, mm, longer / wanted.size)
+
+
+def _undo_plane(turn: frame.Orientation, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One (rows, columns, 3) slice back to the array's own order of its two in-plane axes."""
+    turned = picture[:: -1 if turn.flips[1] else 1, :: -1 if turn.flips[2] else 1]
+    return turned if turn.axes[1] < turn.axes[2] else turned.transpose(1, 0, 2)
+
+
+def _box(mask: SoftMask, native: tuple[int, int]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Rows and columns between which the body lies, in native pixels, from the coarse mask."""
+    inside = mask.coarse.max(axis=0) > 127
+    box = []
+    for axis, step in ((1, mask.steps[1]), (0, mask.steps[2])):
+        found = np.flatnonzero(inside.any(axis=axis))
+        limit = native[0] if axis == 1 else native[1]
+        box.append((found[0] * step, min(limit, (found[-1] + 1) * step)) if len(found) else (0, limit))
+    return box[0], box[1]
+
+
+def _short_of_memory(error: Exception) -> bool:
+    import torch
+
+    text = str(error)
+    named = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return named or "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
+
+
+def has_bf16(device: str) -> bool:
+    """Whether bfloat16 is computed by the hardware rather than emulated."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check and check())
+
+
+def load_painter(name_or_folder: str | Path, device: str = "auto", precision: str = "fp32") -> NetworkPainter:
+    """The painter of an installed bundle, or of a bundle folder; verified before anything in it is used."""
+    from ..bundles.store import find
+
+    try:
+        import torch  # noqa: F401
+
+        from ..bundles.load import load_network
+    except ImportError as error:
+        raise ModelError(
+            f"The model '{name_or_folder}' needs {error.name}, which is not installed. Install MedColorize with its "
+            "models (medcolorize[models]), or colour by a palette: --model palette."
+        ) from None
+    bundle, network = load_network(find(name_or_folder))
+    return NetworkPainter(bundle, network, device=device, precision=precision)
+
+
+def best_bundle_for(volume: Volume) -> str | None:
+    """The installed model that suits this scan: of its modality, trained on bodies of its size. None if none does.
+
+    A scan that states no modality (most NIfTI files) and is no CT is taken for MR, as the palettes do.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None or find_spec("monai") is None:
+        return None
+    from ..bundles.store import installed
+
+    modality = modality_of(volume) or "MR"
+    candidates = [
+        entry.bundle
+        for entry in installed()
+        if entry.bundle is not None and entry.bundle.kind == "color" and entry.bundle.input.modality in (modality, "")
+    ]
+    fitting = [bundle for bundle in candidates if _fits(bundle, volume)]
+    # Named for the modality before made for any; then the longest trained.
+    fitting.sort(key=lambda b: (b.input.modality != modality, -int(b.training.get("step", 0)), b.name))
+    return fitting[0].name if fitting else None
+
+
+def _fits(bundle: Bundle, volume: Volume) -> bool:
+    """Whether the slices are no larger than what the network was trained on (a head model sees no thorax)."""
+    wanted = bundle.input
+    if not wanted.spacing:
+        return True
+    from ..imaging.windows import auto_window
+
+    turn = frame.orientation(volume.affine, wanted.plane)  # type: ignore[arg-type]
+    mask = soft_mask(turn.apply(volume.array), auto_window(volume), turn.mm)
+    box = _box(mask, (turn.apply(volume.array).shape[1], turn.apply(volume.array).shape[2]))
+    extent = max((high - low) * mm for (low, high), mm in zip(box, turn.mm[1:], strict=True))
+    return extent <= 1.15 * wanted.size * wanted.spacing

@@ -1,0 +1,76 @@
+"""Three planes, one colour: a 2D network run along each anatomical axis, averaged, with where the three disagree.
+
+Not for: networks that were trained in one plane only for a reason; a fused colour is as good as its worst plane.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..imaging.colorspaces import luma
+from ..progress import CancelToken
+from .painter import SlabPainter, Subject
+
+if TYPE_CHECKING:
+    from .network import NetworkPainter
+
+PLANES = ("axial", "coronal", "sagittal")
+
+
+class FusedPainter:
+    """The mean of several painters' chroma, on the subject's own luma (`inference.painter.SlabPainter`)."""
+
+    def __init__(self, painters: Sequence[SlabPainter]) -> None:
+        if len(painters) < 2:
+            raise UsageError("Fusing needs at least two painters.")
+        self.painters = list(painters)
+        self.name = self.painters[0].name
+
+    def describe(self) -> dict[str, Any]:
+        """For the provenance."""
+        first = self.painters[0].describe()
+        return {**first, "model_plane": "+".join(str(p.describe().get("model_plane", "")) for p in self.painters)}
+
+    def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
+        """RGB proposals (stop - start, J, I, 3) in 0..255."""
+        mean, _ = self._both(subject, start, stop, cancel)
+        return mean + subject.gray[start:stop, ..., None].astype(np.float32)
+
+    def disagreement(
+        self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
+    ) -> NDArray[np.float32]:
+        """How far the planes' colours lie apart, (stop - start, J, I) in codes: the root of the summed variances."""
+        return self._both(subject, start, stop, cancel)[1]
+
+    def _both(
+        self, subject: Subject, start: int, stop: int, cancel: CancelToken | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and spread of the chroma, one painter at a time: memory does not grow with their number."""
+        total = square = np.zeros((stop - start, *subject.gray.shape[1:], 3), np.float32)
+        for painter in self.painters:
+            rgb = painter.paint(subject, start, stop, cancel)
+            chroma = rgb - luma(rgb)[..., None].astype(np.float32)
+            total = total + chroma
+            square = square + chroma * chroma
+        mean = np.asarray(total / len(self.painters), np.float32)
+        variance = np.maximum(square / len(self.painters) - mean * mean, 0).sum(axis=-1)
+        return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
+
+
+def three_planes(painter: NetworkPainter) -> FusedPainter:
+    """The same network in all three planes. (One copy of the weights: the three share them.)"""
+    from .network import NetworkPainter
+
+    each = []
+    for plane in PLANES:
+        described = dataclasses.replace(painter.bundle, input=dataclasses.replace(painter.bundle.input, plane=plane))
+        each.append(
+            NetworkPainter(described, painter._network, device=painter.device.type, precision=painter.precision)
+        )
+    return FusedPainter(each)
