@@ -1,6 +1,6 @@
 """From numbers to traffic lights and a sentence. A light says how a number compares with its bounds, not what is true.
 
-Bounds: where a reference band exists, green reaches to the band's 95th percentile and amber to three times that;
+Bounds: where a reference band exists, green reaches to the band's 95th percentile and amber to twice that;
 the others are stated here, in the unit of the number. Green everywhere never means that the colours are right: they are
 synthetic.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .records import AxisConsistency, Band, Fidelity, Grade, Light, Trust, UncertaintySummary
 
-AMBER_REACH = 3.0
+AMBER_REACH = 2.0
 
 
 @dataclass(frozen=True)

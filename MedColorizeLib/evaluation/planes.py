@@ -106,7 +106,7 @@ def measure_planes(
         out.edges.add(edges)
         out.rows["bleeding_share"][k] = edges.bled / edges.chroma if edges.chroma else 0.0
         out.rows["invented_share"][k] = edges.invented / edges.result if edges.result else 0.0
-        bound, sums = _colors(plane[rows][inside[rows]])
+        bound, sums = _colors(_chosen(plane[rows], inside[rows]))
         out.bound += bound
         out.counted += int(sums[0])
         out.rows["clipped_share"][k] = bound / max(sums[0], 1)
@@ -198,14 +198,21 @@ def _outside(
 ) -> None:
     """Colour where there is no body: every other voxel both ways, a rim left out because the mask is unsure there."""
     rim = (_voxels(_RIM_MM, 2 * spacing[1]), _voxels(_RIM_MM, 2 * spacing[2]))
-    some = rgb[::2, ::2][~_dilate(inside[::2, ::2], rim)]
-    out.outside += len(some)
+    some, away = rgb[::2, ::2], ~_dilate(inside[::2, ::2], rim)
+    out.outside += int(np.count_nonzero(away))
     # Gray has no chroma: only the rest is worth converting.
-    colored = some[(some[:, 0] != some[:, 1]) | (some[:, 1] != some[:, 2])]
+    away &= (some[..., 0] != some[..., 1]) | (some[..., 1] != some[..., 2])
+    colored = _chosen(some, away)
     if len(colored):
         chroma = np.hypot(*lab(colored)[:, 1:].T)
         out.outside_colored += int(np.count_nonzero(chroma > _VISIBLE))
         out.outside_chroma += float(chroma.sum(dtype=np.float64))
+
+
+def _chosen(rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """`rgb[mask]`, which numpy is slow at."""
+    chosen = np.flatnonzero(mask)
+    return np.take(rgb.reshape(-1, 3), chosen, axis=0) if len(chosen) else np.empty((0, 3), np.uint8)
 
 
 def _colors(rgb: NDArray[np.uint8]) -> tuple[int, NDArray[np.float64]]:

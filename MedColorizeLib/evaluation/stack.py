@@ -101,9 +101,10 @@ def take_stack(
     labels = flat(classes.array[grid]) if isinstance(classes, LabelClasses) else None
     tissue = classes.of(codes, labels)
     tissue = np.where(inside, tissue, 0).astype(np.uint8)
-    colors = np.zeros((*codes.shape, 3), dtype=np.float32)
-    colors[inside] = lab(flat(rgb[grid])[inside])
-    return Stack(codes, colors, inside, tissue, classes.tissues, spacing[axis])
+    colors = np.zeros((codes.size, 3), dtype=np.float32)
+    chosen = np.flatnonzero(inside)  # several times faster than indexing by the mask
+    colors[chosen] = lab(np.take(flat(rgb[grid]).reshape(-1, 3), chosen, axis=0))
+    return Stack(codes, colors.reshape(*codes.shape, 3), inside, tissue, classes.tissues, spacing[axis])
 
 
 @dataclass(frozen=True)
