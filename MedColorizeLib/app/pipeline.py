@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..imaging.read import ChooseSeries, open_scan, read_labels
 from ..imaging.scan import ColorHeader, Scan
 from ..imaging.volume import ColorVolume, Volume
 from ..imaging.windows import Window, choose_window, codes
-from ..imaging.write import open_color_writer
+from ..imaging.write import open_color_writer, write_volume
 from ..inference.colorizer import Colorizer, ColorStream
 from ..progress import CancelToken, OnProgress, Progress
 from .provenance import record
@@ -52,7 +52,6 @@ class Outcome:
     provenance: dict[str, Any]
     seconds: float
     report: dict[str, Any] | None = None
-    extra_outputs: list[Path] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json` and the worker."""
@@ -95,6 +94,7 @@ def colorize_file(
             window=window,
             fidelity=job.fidelity,
             alpha=job.alpha,
+            uncertainty=job.uncertainty is not None,
             on_progress=on_progress,
             cancel=cancel,
         )
@@ -114,6 +114,8 @@ def colorize_file(
         if cancel:
             cancel.check()
         output = writer.commit()
+    if job.uncertainty and stream.uncertainty is not None:
+        write_volume(job.uncertainty, replace(first, array=stream.uncertainty), overwrite=job.overwrite)
     provenance = {**header.provenance, **stream.figures}
     notes = list(stream.notes)
     outcome = Outcome(output, notes, provenance, 0.0)
@@ -127,6 +129,8 @@ def colorize_file(
 
 def _check_output(job: ColorizeJob) -> None:
     output_format(job.output)
+    if job.uncertainty and output_format(job.uncertainty) not in ("nifti", "nrrd", "meta"):
+        raise UsageError(f"{job.uncertainty}: the uncertainty is written as .nii, .nii.gz, .nrrd or .mha.")
     if job.output.exists() and job.input.exists() and job.output.samefile(job.input):
         raise UsageError(f"{job.output} is the input itself. Choose another output: the scan is never overwritten.")
     if job.output.exists() and not job.overwrite:

@@ -10,7 +10,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from .painter import Painter, SlabPainter, Subject, TablePainter
 from .palette import default_palette, load_palette
 from .tables import ColorTable
 
+if TYPE_CHECKING:
+    from .planes import FusedPainter
+
 
 @dataclass
 class ColorStream:
@@ -37,6 +40,8 @@ class ColorStream:
     notes: tuple[str, ...]
     figures: dict[str, Any] = field(default_factory=dict)
     """Filled as the slabs are made: `gamut_overflow_share`."""
+    uncertainty: NDArray[np.float32] | None = None
+    """Where three planes disagree, in codes; filled as the slabs are made, if it was asked for."""
 
 
 class Colorizer:
@@ -86,6 +91,7 @@ class Colorizer:
         window: Window | str | tuple[float, float] | None = None,
         fidelity: Fidelity = "exact",
         alpha: bool = False,
+        uncertainty: bool = False,
         on_progress: OnProgress | None = None,
         cancel: CancelToken | None = None,
     ) -> ColorStream:
@@ -95,6 +101,8 @@ class Colorizer:
         if labels is not None and not same_grid(labels, volume):
             raise InputError("The labels do not lie on the scan's voxels. Resample them onto the scan.")
         painter = self.painter_for(volume)
+        if uncertainty:
+            painter = _in_three_planes(painter)
         chosen = choose_window(volume, window)
         notes = [*volume.notes, *_warnings(volume, chosen)]
         if on_progress:
@@ -119,6 +127,8 @@ class Colorizer:
         work: _TableWork | _PaintWork
         if hasattr(painter, "paint"):
             work = _PaintWork(cast(SlabPainter, painter), volume, labels, chosen, fidelity, cancel)
+            if uncertainty:
+                result.uncertainty = work.uncertainty = np.zeros(volume.shape, np.float32)
         else:
             work = _TableWork(cast(TablePainter, painter), volume, labels, chosen, fidelity)
         result.slabs = _slabs(result, work, mask, on_progress, cancel)
@@ -191,13 +201,30 @@ class _PaintWork:
             gray[k] = codes(volume.array[k], window)
         self._subject = Subject(gray, volume.affine, modality_of(volume), labels)
         self._painter, self._fidelity, self._cancel = painter, fidelity, cancel
+        self.uncertainty: NDArray[np.float32] | None = None
 
     def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
         """Colour slices into `out`; returns their codes, and how many voxels gave up chroma."""
         gray = self._subject.gray[start:stop]
         proposal = self._painter.paint(self._subject, start, stop, self._cancel)
         out[:], overflowed = fit_gamut(proposal, gray, self._fidelity)
+        if self.uncertainty is not None:
+            planes = cast("FusedPainter", self._painter)
+            self.uncertainty[start:stop] = planes.disagreement(self._subject, start, stop, self._cancel)
         return gray, int(np.count_nonzero(overflowed))
+
+
+def _in_three_planes(painter: Painter) -> FusedPainter:
+    """The painter run along all three axes, which is what shows where it is unsure."""
+    from .network import NetworkPainter
+    from .planes import three_planes
+
+    if not isinstance(painter, NetworkPainter):
+        raise UsageError(
+            f"'{painter.name}' colours every voxel by itself, so three planes can't disagree: there is no "
+            "uncertainty to write. Choose a trained model, or leave the uncertainty out."
+        )
+    return three_planes(painter)
 
 
 def _slabs(

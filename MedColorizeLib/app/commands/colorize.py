@@ -122,15 +122,21 @@ def window_of(words: list[str] | None) -> str | tuple[float, float] | None:
 
 def model_of(args: argparse.Namespace) -> str | None:
     """The model that `--model` or `--method` asks for."""
-    from ...errors import UsageError
+    from ...errors import ModelError, UsageError
 
     if args.method and args.model:
         raise UsageError("--model and --method exclude each other: a model has its method.")
     if args.method in (None, "palette"):
         return args.method or args.model
-    from ...bundles.find import best_of_method
+    from ...bundles.store import installed
 
-    return str(best_of_method(args.method))
+    for entry in installed():
+        if entry.bundle is not None and entry.bundle.method == args.method and entry.bundle.kind == "color":
+            return entry.name
+    raise ModelError(
+        f"No installed model was made by the method '{args.method}'. `medcolorize models` lists what is installed; "
+        "`medcolorize train` and `medcolorize export` make one."
+    )
 
 
 def choose_series(series: list[SeriesInfo]) -> str:
