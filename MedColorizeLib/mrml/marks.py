@@ -32,7 +32,7 @@ def mark_picture(
         position, anchor = places[side]
         draw.text(position, text, fill=ink, font=font, anchor=anchor)
     if notice:
-        small = ImageFont.load_default(max(9, unit // 55))
+        small = ImageFont.load_default(max(11, unit // 55))
         draw.text((gap, height - gap), NOTICE, fill=ink, font=small, anchor="lb")
     return np.asarray(image)
 

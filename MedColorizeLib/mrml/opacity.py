@@ -1,4 +1,4 @@
-"""Alpha for coloured volumes that have none, so that 3D opacity follows what was measured.
+"""What 3D needs beyond the colours themselves: alpha where a volume has none, and clean colours at surfaces.
 
 Coloured volumes made with alpha keep theirs: the windowed original intensity times a soft foreground mask. A file that
 holds RGB only no longer has the original; its luma stands in. With the luminance lock (fidelity `exact`) luma *is* the
@@ -8,6 +8,7 @@ windowed original, so both ways give the same opacity. Not for choosing transfer
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..imaging.colorspaces import luma_codes
 from ..imaging.foreground import soft_mask
@@ -28,3 +29,34 @@ def with_alpha(color: ColorVolume) -> ColorVolume:
         faded = out[k, ..., 3].astype(np.uint16) * mask.slab(k, k + 1)[0]
         out[k, ..., 3] = (faded + 127) // 255
     return ColorVolume(out, color.affine, color.provenance, color.notes)
+
+
+_REACH_MM = 1.4
+_SLAB = 16
+
+
+def lend_colors(array: NDArray[np.uint8], visible: float, spacing: tuple[float, float, float]) -> None:
+    """Give voxels whose alpha is below `visible` the colour of visible tissue beside them, in place.
+
+    A voxel half in tissue and half in air is as dark as it was measured, and so is what a ray meets first: skin would
+    look burnt. Alpha, which decides what is seen, stays as it was measured, and so do all voxels that are clearly seen.
+    """
+    from scipy import ndimage
+
+    sigma = [_REACH_MM / mm for mm in spacing]
+    halo = int(np.ceil(3 * sigma[0]))
+    depth = array.shape[0]
+    # Earlier slabs have changed only voxels that have no weight, so later ones are not affected.
+    for start in range(0, depth, _SLAB):
+        stop = min(depth, start + _SLAB)
+        low, high = max(0, start - halo), min(depth, stop + halo)
+        own = slice(start - low, stop - low)
+        part = array[low:high]
+        weight = (part[..., 3] >= visible).astype(np.float32)
+        near = ndimage.gaussian_filter(weight, sigma, mode="nearest", truncate=3.0)[own]
+        lent = (weight[own] == 0) & (near > 1e-3)
+        if not lent.any():
+            continue
+        for channel in range(3):
+            spread = ndimage.gaussian_filter(part[..., channel] * weight, sigma, mode="nearest", truncate=3.0)[own]
+            array[start:stop, ..., channel][lent] = np.clip(np.rint(spread[lent] / near[lent]), 0, 255)

@@ -21,6 +21,7 @@ from .views import View, letters
 
 Convention = Literal["radiological", "neurological"]
 PLANES = ("axial", "coronal", "sagittal")
+_MARGIN = 0.07
 
 # The viewer of a radiological axial slice stands at the patient's feet, of a coronal one before the patient.
 _SEEN_FROM: dict[tuple[str, str], View] = {
@@ -78,7 +79,10 @@ def plane_pictures(
             for row in rows
         ]
     montage = beside([beside(row, axis=1) for row in rows], axis=0)
-    return mark_picture(montage, {}, notice=style.notice, dark=True)
+    if not style.notice:
+        return montage
+    strip = np.zeros((max(16, style.height // 16), montage.shape[1], 3), np.uint8)
+    return beside([montage, mark_picture(strip, {}, dark=True)], axis=0)
 
 
 def reslice(
@@ -109,12 +113,7 @@ def reslice(
 
 def middle_of(color: ColorVolume) -> NDArray[np.float64]:
     """RAS of the middle of what is not black."""
-    seen = color.rgb.max(axis=-1) > 24
-    ranges = []
-    for axis in (2, 1, 0):
-        line = np.flatnonzero(seen.any(axis=tuple(a for a in range(3) if a != axis)))
-        ranges.append((line[0] + line[-1]) / 2 if line.size else (color.shape[axis] - 1) / 2)
-    return (color.affine @ [*ranges, 1.0])[:3]
+    return (color.affine @ [*(sum(r) / 2 for r in _seen_ranges(color)), 1.0])[:3]
 
 
 def _codes_plane(
@@ -135,8 +134,21 @@ def _window(color: ColorVolume) -> tuple[float, float] | None:
 def _extent(
     color: ColorVolume, view: View, point: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Low and high corner (right, up) of the whole volume around `point`, in mm."""
-    k, j, i = color.shape
-    corners = np.array([[x, y, z, 1] for x in (-0.5, i - 0.5) for y in (-0.5, j - 0.5) for z in (-0.5, k - 0.5)])
+    """Low and high corner (right, up) of what is visible around `point`, in mm, with a margin for the letters."""
+    ranges = _seen_ranges(color)
+    corners = np.array([[x, y, z, 1] for x in ranges[0] for y in ranges[1] for z in ranges[2]])
     flat = ((corners @ color.affine.T)[:, :3] - point) @ view.axes()[:2].T
-    return flat.min(axis=0), flat.max(axis=0)
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    margin = _MARGIN * (high - low).max()
+    return low - margin, high + margin
+
+
+def _seen_ranges(color: ColorVolume) -> list[tuple[float, float]]:
+    """From where to where something is not black, along I, J and K, in voxels with their halves."""
+    seen = color.rgb.max(axis=-1) > 24
+    ranges = []
+    for axis in (2, 1, 0):
+        line = np.flatnonzero(seen.any(axis=tuple(a for a in range(3) if a != axis)))
+        first, last = (line[0], line[-1]) if line.size else (0, color.shape[axis] - 1)
+        ranges.append((float(first) - 0.5, float(last) + 0.5))
+    return ranges

@@ -31,10 +31,12 @@ class Preset:
     """Where it reaches `opacity`."""
     opacity: float
     hounsfield: bool = False
-    ambient: float = 0.3
-    diffuse: float = 0.75
-    specular: float = 0.2
+    ambient: float = 0.42
+    diffuse: float = 0.68
+    specular: float = 0.15
     power: float = 12.0
+    lends: bool = False
+    """Whether surfaces lie against darkness (air) and need the colours of the tissue below them."""
     flat_opacity: float = 1.0
     """How much opacity is left where intensity does not change: below 1, the inside of tissues turns clear."""
 
@@ -52,9 +54,11 @@ class Preset:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("head-mr", "Head MR with skin and scalp", 0.09, 0.22, 0.9, specular=0.12),
-        Preset("brain-mr", "Brain MR, skull stripped", 0.26, 0.44, 0.95),
-        Preset("ct-soft-tissue", "CT, skin and soft tissue", -120.0, 20.0, 0.85, hounsfield=True, specular=0.12),
+        Preset("head-mr", "Head MR with skin and scalp", 0.16, 0.36, 0.9, specular=0.1, lends=True),
+        Preset("brain-mr", "Brain MR, skull stripped", 0.26, 0.44, 0.95, ambient=0.34, diffuse=0.75, specular=0.2),
+        Preset(
+            "ct-soft-tissue", "CT, skin and soft tissue", -120.0, 20.0, 0.85, hounsfield=True, specular=0.1, lends=True
+        ),
         Preset("ct-organs", "CT, organs and vessels", 70.0, 170.0, 0.8, hounsfield=True),
         Preset("ct-bone", "CT, bone", 180.0, 320.0, 0.95, hounsfield=True, specular=0.25, power=20.0),
         Preset("translucent", "See through the outer tissue", 0.15, 0.95, 0.25, flat_opacity=0.15),

@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..imaging.volume import ColorVolume
 from .host import Node, Scene, batch, modifying
 from .nodes import ATTRIBUTE, array_from_node
+from .opacity import lend_colors
 from .presets import Preset, choose_preset, preset_named, window_of
 
 
@@ -34,7 +35,10 @@ class Look:
 
 
 def show(scene: Scene, node: Node, color: ColorVolume, look: Look | str | None = None) -> Node:
-    """Volume-render an RGBA node; returns its display node. `look`: None chooses the preset by what the volume is."""
+    """Volume-render an RGBA node; returns its display node. `look`: None chooses the preset by what the volume is.
+
+    Voxels of the node that are not seen by themselves take the colour of visible tissue beside them (`lend_colors`).
+    """
     if isinstance(look, str):
         look = Look(look)
     preset = preset_named(look.preset) if look else choose_preset(color)
@@ -51,6 +55,10 @@ def show(scene: Scene, node: Node, color: ColorVolume, look: Look | str | None =
         if window:
             display.SetAttribute(f"{ATTRIBUTE}Window", f"{window[0]!r} {window[1]!r}")
         apply_look(display, look or Look(preset.name))
+        if preset.lends:
+            lend_colors(array_from_node(node), _ramp(display, look_of(display))[1], color.spacing)
+            node.GetImageData().GetPointData().GetScalars().Modified()
+            node.GetImageData().Modified()
         # Following the slice display would put its window over our opacity.
         display.SetFollowVolumeDisplayNode(0)
         display.SetVisibility(1)
