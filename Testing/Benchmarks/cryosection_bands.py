@@ -3,8 +3,8 @@
     python Testing/Benchmarks/cryosection_bands.py --data ../shared/data -o Resources/Bands/cryosections.json
 
 The true colours are judged as if they were a result, their own luma as the gray input. Slabs of 26 frames, none across
-a known camera or block jump. Two groups: slabs held out from training, and the rest (from which alone bounds are
-chosen).
+a known camera or block jump or within five frames after one. Two groups: slabs held out from training, and the rest
+(from which alone bounds are chosen).
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from MedColorizeLib.training.cryosection import body
 JUMPS_AFTER = (121, 361, 391, 417, 451, 505, 656, 1017, 1424)
 HELD_OUT = ((80, 105), (430, 455), (640, 665), (1100, 1125))
 MARGIN = 5
+SETTLING = 5
+"""Frames left out after a jump: the first cuts of a new block (506-507, 1018-1021) show gelatine over the tissue."""
 SLAB = 26
 FRAMES = (3, 1867)
 SPACING = (1.0, 2 * 0.528, 2 * 0.528)
@@ -66,11 +68,12 @@ def slabs() -> list[tuple[str, int, int]]:
     cuts = sorted({FRAMES[0] - 1, *JUMPS_AFTER, FRAMES[1]})
     out = []
     for before, last in itertools.pairwise(cuts):
+        fresh = before + SETTLING if before in JUMPS_AFTER else before
         for start, stop in HELD_OUT:
             low, high = max(start, before + 1), min(stop, last)
             if high - low >= SLAB // 2:
                 out.append(("held out", low, high))
-        free = [n for n in range(before + 1, last + 1) if not any(a - MARGIN <= n <= b + MARGIN for a, b in HELD_OUT)]
+        free = [n for n in range(fresh + 1, last + 1) if not any(a - MARGIN <= n <= b + MARGIN for a, b in HELD_OUT)]
         runs = np.split(free, np.flatnonzero(np.diff(free) > 1) + 1)
         for run in runs:
             out += [("rest", int(run[n]), int(run[n + SLAB - 1])) for n in range(0, len(run) - SLAB + 1, SLAB)]
