@@ -81,7 +81,7 @@ class ColorMedGANGenerator(nn.Module):
         if fusion == "sigmoid" and feature_channels != (2 * w, 2 * w):
             raise UsageError(
                 f"Sigmoid fusion multiplies maps of {2 * w} channels, but the segmentation network gives "
-                f"{feature_channels[0]} and {feature_channels[1]}. Give both networks the same width, or fuse by concat."
+                f"{feature_channels[0]} and {feature_channels[1]}. Give both the same width, or fuse by concat."
             )
         self.fusion = fusion
         shallow, deep = feature_channels if fusion == "concat" else (0, 0)
