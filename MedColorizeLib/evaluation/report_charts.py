@@ -14,7 +14,7 @@ from .assessment import AxisConsistency, Band, FramesConsistency, Grade, TissueC
 from .charts import Band as Strip
 from .charts import Line as Curve
 from .charts import LineChart, Mark, number
-from .report_numbers import graded
+from .report_numbers import limit
 
 SHOWN_TISSUES = 6
 _MARKED = 12
@@ -152,9 +152,9 @@ def scale_bar(grade: Grade) -> str:
     parts.append(f'<path d="M{px(grade.value):.1f} 8l5-7h-10z" style="fill:var(--ink)"/>')
     word = "at least" if grade.higher_is_better else "up to"
     end = "below" if grade.higher_is_better else "above"
-    limits_text = f"good {word} {graded(grade, grade.good)}, poor {end} {graded(grade, grade.fair)}"
+    limits_text = f"good {word} {limit(grade, grade.good)}, poor {end} {limit(grade, grade.fair)}"
     if grade.band:
-        nature = f"{graded(grade, grade.band.low)} to {graded(grade, grade.band.high)}"
+        nature = f"{limit(grade, grade.band.low)} to {limit(grade, grade.band.high)}"
         limits_text += f" · bracket: real cryosections, {nature}"
     return (
         f'<div class="scale"><svg viewBox="0 0 300 22" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}'

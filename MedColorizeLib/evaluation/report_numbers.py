@@ -29,10 +29,17 @@ def percent(share: float) -> str:
     return f"{'under 0.01' if 0 < share < 1e-4 else text} %"
 
 
-def graded(grade: Grade, value: float) -> str:
-    """A number on the scale of a grade: its value, or one of its limits."""
-    if grade.key.endswith("_share"):
+def graded(key: str, value: float | None, unit: str) -> str:
+    """The value of a grade, without its unit."""
+    if value is None:
+        return _UNKNOWN
+    if key.endswith("_share"):
         return percent(value)
-    if math.isfinite(value) and float(value).is_integer() and grade.unit in ("codes", "slices"):
+    if math.isfinite(value) and float(value).is_integer() and unit in ("codes", "slices"):
         return str(int(value))
     return figure(value)
+
+
+def limit(grade: Grade, value: float) -> str:
+    """A round number on the scale of a grade: a limit, an end of a band."""
+    return percent(value) if grade.key.endswith("_share") else f"{value:.2g}"

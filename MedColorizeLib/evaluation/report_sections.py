@@ -27,7 +27,8 @@ def grade_cards(grades: Sequence[Grade]) -> str:
     order = {"red": 0, "amber": 1, "none": 3, "green": 2}
     shown = sorted(grades, key=lambda grade: order[grade.light])
     return page.cards(
-        page.card(g.light, g.title, graded(g, g.value), g.unit, g.words, g.meaning, scale_bar(g)) for g in shown
+        page.card(g.light, g.title, graded(g.key, g.value, g.unit), g.unit, g.words, g.meaning, scale_bar(g))
+        for g in shown
     )
 
 

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Do it."""
     from ...evaluation.page import LIGHTS
     from ...evaluation.report import gray_codes_for, make_report
+    from ...evaluation.report_numbers import graded
     from ...imaging.read import read_color, read_labels, read_volume
 
     color = read_color(args.colored)
@@ -74,8 +75,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         cancel=console.cancel,
     )
     console.say(f"{LIGHTS[outcome['overall']].capitalize()}. {outcome['verdict']}")
-    for grade in outcome["grades"].values():
-        value = "-" if grade["value"] is None else f"{grade['value']:.3g}"
+    for key, grade in outcome["grades"].items():
+        value = graded(key, grade["value"], grade["unit"])
         console.say(f"  {LIGHTS[grade['light']]:12s} {grade['title']}: {value} {grade['unit']}".rstrip())
     console.say(f"The report is {args.output / 'report.html'}.")
     console.result({"report": str(args.output), "files": ["report.html", "report.json", "slices.csv"], **outcome})
