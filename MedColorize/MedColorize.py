@@ -234,7 +234,7 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         """Ask, in the background, which models there are and on what they could run."""
         from MedColorizePanelLib.jobs import Job
 
-        if compat.reasonNotToRun() or any(job.running for job in self._jobs):
+        if compat.reasonNotToRun(palette=True) or any(job.running for job in self._jobs):
             return
 
         def gotCatalogue(result):
@@ -354,7 +354,7 @@ class MedColorizeTest(ScriptedLoadableModuleTest):
                 logic.colorize(node, model="palette:head-mr")
 
     def test_Colorize(self):
-        reason = compat.reasonNotToRun()
+        reason = compat.reasonNotToRun(palette=True)
         if reason:
             self.delayDisplay(reason)
             return

@@ -2,7 +2,7 @@
 
 import slicer
 
-from . import jobs
+from . import compat, jobs
 from .compat import tr as _
 
 SOURCE_ROLE = "MedColorize.source"
@@ -36,6 +36,8 @@ class Request:
         if self.model:
             kind, _separator, name = self.model.partition(":")
             content["model"] = {"kind": kind, "name": name}
+        elif compat.onlyPalettes():
+            content["model"] = {"kind": "palette", "name": None}
         content["window"] = self._window(node)
         if self.labels is not None:
             labels = labelsOn(self.labels, node)

@@ -122,7 +122,7 @@ class ColorizeTab:
             return _("The input volume holds no voxels.")
         if parameters.window == "range" and parameters.windowLow >= parameters.windowHigh:
             return _("The low end of the window must lie below the high end.")
-        return compat.reasonNotToRun()
+        return compat.reasonNotToRun(palette=not parameters.model or parameters.model.startswith("palette:"))
 
     def _updateButtons(self):
         reason = self.whyNot()
@@ -311,8 +311,11 @@ class ColorizeTab:
     def _onPreviewed(self, value):
         result, gray, color = value
         width = max(80, self.ui.previewWidget.parent().width // 2 - 24)
+        down, across = result["spacing"]
+        size = qt.QSize(round(gray.width() * across / min(down, across)), round(gray.height() * down / min(down, across)))
         for label, picture in ((self.ui.previewGrayLabel, gray), (self.ui.previewColorLabel, color)):
-            label.pixmap = picture.scaled(width, PREVIEW_HEIGHT, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
+            square = picture.scaled(size, qt.Qt.IgnoreAspectRatio, qt.Qt.SmoothTransformation)
+            label.pixmap = square.scaled(width, PREVIEW_HEIGHT, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
         self.ui.previewCaptionLabel.text = _("Slice {number}, window {low:g} to {high:g}. Synthetic colour.").format(
             number=result["slice"], low=result["window"][0], high=result["window"][1]
         )

@@ -5,7 +5,7 @@
 | `slicer.i18n` | 5.4 | texts stay English |
 | `slicer.parameterNodeWrapper` with `= default` | 5.4 | `_typedParameterNode` below |
 | `slicer.packaging` | 5.12 | `slicer.util.pip_install`, after asking |
-| Python 3.11 for the library's work | 5.10 | a Python named in the settings (`MedColorize/Python`) |
+| Python 3.11 for trained models, reports, training | 5.10 | a Python named in the settings (`MedColorize/Python`) |
 """
 
 import logging
@@ -29,6 +29,8 @@ except ImportError:
         return text
 
 
+_ = tr  # the name by which translation tools find visible texts
+
 PYTHON_SETTING = "MedColorize/Python"
 OLDEST_PYTHON = (3, 11)
 
@@ -44,7 +46,7 @@ def libraryRoot():
         if os.path.isfile(os.path.join(folder, "MedColorizeLib", "__init__.py")):
             return folder
     raise RuntimeError(
-        tr("The folder MedColorizeLib is missing beside {folder}. Reinstall the MedColorize extension.").format(
+        _("The folder MedColorizeLib is missing beside {folder}. Reinstall the MedColorize extension.").format(
             folder=moduleFolder
         )
     )
@@ -67,17 +69,22 @@ def pythonForWork():
     return (own if os.path.isfile(own) else shutil.which("PythonSlicer") or sys.executable), False
 
 
-def reasonNotToRun():
-    """Why no work can be started in this application, or an empty text."""
+def onlyPalettes():
+    """True in an older application, whose Python is too old for anything but palettes."""
+    return sys.version_info < OLDEST_PYTHON and not pythonForWork()[1]
+
+
+def reasonNotToRun(palette=False):
+    """Why work can't be started in this application, or an empty text. Palettes run on any Python."""
     executable, external = pythonForWork()
     if external:
         if os.path.isfile(executable) or shutil.which(executable):
             return ""
-        return tr("The Python chosen in the settings is not there: {path}").format(path=executable)
-    if sys.version_info < OLDEST_PYTHON:
-        return tr(
-            "This application runs Python {version}; colouring needs 3.11 or newer. Update to Slicer 5.10 or newer, or name "
-            "a Python that has MedColorize's packages under Edit / Application Settings / MedColorize."
+        return _("The Python chosen in the settings is not there: {path}").format(path=executable)
+    if onlyPalettes() and not palette:
+        return _(
+            "This application runs Python {version}, which is too old for this; palettes work. Update to Slicer 5.10 or "
+            "newer, or name a Python that has MedColorize's packages in the application settings."
         ).format(version="{}.{}".format(*sys.version_info[:2]))
     return ""
 
@@ -117,12 +124,12 @@ def ensureTorch():
         import PyTorchUtils
     except ImportError as error:
         raise PackagesDeclined(
-            tr(
+            _(
                 "This model needs PyTorch. Install the extension “PyTorch” in the Extensions Manager, restart, and try again."
             )
         ) from error
     if PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True) is None:
-        raise PackagesDeclined(tr("PyTorch was not installed, so this model can't be used."))
+        raise PackagesDeclined(_("PyTorch was not installed, so this model can't be used."))
 
 
 def ensurePackages(requirementsFile):
@@ -135,7 +142,7 @@ def ensurePackages(requirementsFile):
     try:
         pip_ensure(load_requirements(requirementsFile), requester="MedColorize")
     except RuntimeError as error:
-        raise PackagesDeclined(tr("The packages were not installed, so nothing was started.")) from error
+        raise PackagesDeclined(_("The packages were not installed, so nothing was started.")) from error
 
 
 def _ensurePackagesBefore512(requirementsFile):
@@ -152,11 +159,11 @@ def _ensurePackagesBefore512(requirementsFile):
             missing.append(requirement)
     if not missing:
         return
-    question = tr("MedColorize needs these Python packages: {names}\n\nInstall them now?").format(
+    question = _("MedColorize needs these Python packages: {names}\n\nInstall them now?").format(
         names=", ".join(missing)
     )
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle="MedColorize"):
-        raise PackagesDeclined(tr("The packages were not installed, so nothing was started."))
+        raise PackagesDeclined(_("The packages were not installed, so nothing was started."))
     slicer.util.pip_install(missing)
 
 

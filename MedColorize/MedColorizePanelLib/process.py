@@ -22,10 +22,7 @@ GRACE_MILLISECONDS = 4000
 
 _LONGEST_TAIL = 8192
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_START = (
-    "import sys, runpy; sys.path.insert(0, sys.argv.pop(1)); "
-    "runpy.run_module('MedColorizeLib.app.worker', run_name='__main__', alter_sys=True)"
-)
+_START = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startWorker.py")
 
 
 class Failure:
@@ -88,7 +85,7 @@ class WorkerProcess:
         for signature, slot in self._connections():
             process.connect(signature, slot)
         self._process = process
-        process.start(executable, ["-c", _START, compat.libraryRoot(), str(self.folder), "--parent", str(os.getpid())])
+        process.start(executable, [_START, compat.libraryRoot(), str(self.folder), "--parent", str(os.getpid())])
 
     def _connections(self):
         return (

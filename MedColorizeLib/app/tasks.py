@@ -131,12 +131,15 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
         cancel=cancel,
     )
     gray = np.repeat(codes(part.array[k - start], window)[..., None], 3, axis=2)
-    spacing = volume.spacing
-    for name, picture in (("gray.png", gray), ("color.png", painted.array[k - start])):
-        _save_picture(folder / name, upright(picture, volume.affine), upright_spacing(spacing, volume.affine))
+    for name, picture in (("gray.ppm", gray), ("color.ppm", painted.array[k - start])):
+        picture = upright(picture, volume.affine)
+        # PPM needs no imaging package, and Qt reads it.
+        header = f"P6 {picture.shape[1]} {picture.shape[0]} 255\n".encode()
+        (folder / name).write_bytes(header + picture.tobytes())
     return {
-        "gray": "gray.png",
-        "color": "color.png",
+        "gray": "gray.ppm",
+        "color": "color.ppm",
+        "spacing": upright_spacing(volume.spacing, volume.affine),
         "slice": k,
         "window": [window.low, window.high],
         "notes": list(painted.notes),
@@ -163,17 +166,6 @@ def upright_spacing(spacing: tuple[float, float, float], affine: np.ndarray) -> 
 
 def _main_axis(direction: np.ndarray) -> int:
     return int(np.abs(direction).argmax())
-
-
-def _save_picture(path: Path, picture: np.ndarray, spacing: tuple[float, float]) -> None:
-    from PIL import Image
-
-    image = Image.fromarray(picture)
-    if abs(spacing[0] / spacing[1] - 1) > 0.02:
-        smallest = min(spacing)
-        size = (round(image.width * spacing[1] / smallest), round(image.height * spacing[0] / smallest))
-        image = image.resize(size, Image.Resampling.BILINEAR)
-    image.save(path)
 
 
 def report(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
@@ -288,7 +280,9 @@ def _colorizer(request: dict[str, Any]) -> Any:
     device = request.get("device", "auto")
     if kind is None:
         return Colorizer(device=device)
-    return Colorizer(palette=name) if kind == "palette" else Colorizer(model=name, device=device)
+    if kind == "palette":
+        return Colorizer(model="palette", palette=name)
+    return Colorizer(model=name, device=device)
 
 
 def _window(request: dict[str, Any]) -> tuple[float, float] | str | None:

@@ -124,7 +124,6 @@ SLOW_WORKER = """#!/bin/sh
 cat > "{home}/slow.py" <<'END'
 import sys, time
 sys.path.insert(0, {root!r})
-sys.argv.pop(1); sys.argv.pop(1)  # what the panel gives to -c
 from MedColorizeLib.app import tasks, worker
 from MedColorizeLib.progress import Progress
 true = tasks.colorize
@@ -132,14 +131,12 @@ def slow(request, folder, on_progress, cancel):
     {body}
     return true(request, folder, on_progress, cancel)
 tasks.TASKS["colorize"] = slow
-sys.argv = ["worker"] + sys.argv[1:]
-code = worker.main()
+code = worker.main(sys.argv[3:])
 import os
 sys.stdout.flush()
 os._exit(code)
 END
-shift; shift; shift
-"{python}" "{home}/slow.py" -c ROOT "$@"
+"{python}" "{home}/slow.py" "$@"
 exit $?
 """
 
