@@ -214,7 +214,7 @@ class ColorMedGAN(CycleMethod):
 
     def inference_config(self) -> dict[str, Any]:
         config = super().inference_config()
-        return config if self.semantic is None else {**config, "segmentation": self.semantic.architecture}
+        return config if self.semantic is None else {**config, "segmentation": self.semantic.config}
 
     @classmethod
     def build_inference(cls, config: Mapping[str, Any]) -> nn.Module:

@@ -9,19 +9,33 @@ from typing import Any, Literal
 
 import torch
 
+from ..errors import ModelError
+from ..networks.feature_net import MedicalFeatures, medical_features
 from ..networks.features import FrozenFeatures
 from ..networks.vgg import VggFeatures, vgg_features
 
-FeatureNetwork = Literal["vgg16", "vgg19"]
+FeatureNetwork = Literal["vgg16", "vgg19", "medical"]
 RANDOM = "random"
 
 
 def feature_network(name: FeatureNetwork, layer: str, weights: str, *, normalise: bool = True) -> FrozenFeatures:
-    """Frozen, up to `layer` and no further. `weights`: a file, empty for the user's torch cache, or `random`."""
+    """Frozen, up to `layer` and no further. `weights`: a file, empty for the user's torch cache, or `random`.
+
+    `medical` is the self-trained net for where no ImageNet weights may be had; it has no published file.
+    """
     if weights == RANDOM:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # the same features at every resume
+            if name == "medical":
+                return MedicalFeatures([layer], normalise=normalise)
             return VggFeatures(name, [layer], normalise=normalise)
+    if name == "medical":
+        if not weights:
+            raise ModelError(
+                "features = 'medical' needs features_weights: the file of a feature net that you trained with the "
+                "method 'medical-features'."
+            )
+        return medical_features([layer], weights, normalise=normalise)
     return vgg_features(name, [layer], weights or None, normalise=normalise)
 
 

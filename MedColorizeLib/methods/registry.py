@@ -119,6 +119,14 @@ _ENTRIES: dict[str, Entry] = {
         paired=True,
         kind="segmentation",
     ),
+    "medical-features": Entry(
+        "feature_net:FeatureNet",
+        "Medical feature network",
+        "this project",
+        "self-taught features for perceptual losses, for where no ImageNet weights may be had",
+        paired=False,
+        kind="segmentation",
+    ),
 }
 
 

@@ -1,21 +1,33 @@
 """The segmentation network S that ColorMedGAN fuses: where its weights come from, and what inference keeps of it.
 
-Training S is the method `segmentation`; its architecture is in `networks.unet_seg`.
+Training S is the method `segmentation`; its architecture is in `networks.unet_seg`. An exported S is a bundle folder;
+of that format only the two files that hold the network are read here (`bundles` is above this room).
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import nn
 
 from ..errors import ModelError
 from ..networks.fold import fold
-from ..networks.unet_seg import SegmentationNet, UNetSeg, segmentation_net
+from ..networks.unet_seg import SegmentationNet, UNetSeg
 from .frozen_features import RANDOM
+from .segmentation import Segmentation, SegmentationOptions
+
+_ADVICE = (
+    "Train one with the method 'segmentation', export it with `medcolorize export`, and give its folder; or set "
+    "fusion = 'none'."
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +35,8 @@ class Semantic:
     """A frozen S, and what it takes to build it again."""
 
     network: SegmentationNet
-    architecture: dict[str, Any]
-    """Plain data: the arguments of `segmentation_net`."""
+    config: dict[str, Any]
+    """S's own `inference_config`."""
     origin: str
     """For reports."""
 
@@ -36,21 +48,47 @@ class Semantic:
 def load_semantic(weights: str, width: int) -> Semantic:
     """S from an exported segmentation model (a folder), or with `random` weights for tests and benchmarks."""
     if weights == RANDOM:
-        architecture: dict[str, Any] = {"name": "unet", "in_channels": 1, "classes": 5}
-        architecture |= {"widths": [width * 2**level for level in range(5)], "norm": "batch"}
+        options = SegmentationOptions(widths=tuple(width * 2**level for level in range(5)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # the same features at every resume
-            network = segmentation_net(**architecture)
-        return Semantic(_frozen(network), architecture, "random (untrained)")
-    raise ModelError(
-        f"segmentation_weights = {weights!r}: fusion needs a trained segmentation network. Train one with the method "
-        "'segmentation' and export it, or set fusion = 'none'."
-    )
+            method = Segmentation(options)
+        return Semantic(_frozen(method.s), method.inference_config(), "random (untrained)")
+    if not weights:
+        raise ModelError(f"segmentation_weights is empty, but fusion needs a trained segmentation network. {_ADVICE}")
+    folder = Path(weights)
+    try:
+        facts = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["medcolorize"]
+        config, expected = dict(facts["config"]), str(facts["sha256"])
+        content = (folder / "model.safetensors").read_bytes()
+    except OSError as error:
+        raise ModelError(f"{error.filename or folder} can't be read: {error.strerror}. {_ADVICE}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder}/metadata.json doesn't describe an exported model. {_ADVICE}") from error
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ModelError(f"{folder}/model.safetensors isn't the file its metadata names. Export the network again.")
+    if config.get("method") != Segmentation.name or config.get("slices") != 1:
+        raise ModelError(
+            f"{folder} holds a model of the method {config.get('method')!r} for {config.get('slices')} slices; fusion "
+            f"needs a segmentation network for single slices. {_ADVICE}"
+        )
+    network = _build(config)
+    try:
+        network.load_state_dict({key: value.float() for key, value in load(content).items()})
+    except (RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder}/model.safetensors doesn't fit its metadata: {error}") from error
+    return Semantic(_frozen(network), config, f"{folder.name}, SHA-256 {expected[:16]}")
 
 
-def build_semantic(architecture: Mapping[str, Any]) -> SegmentationNet:
+def build_semantic(config: Mapping[str, Any]) -> SegmentationNet:
     """What `Semantic.as_built` gave, with weights still to come."""
-    return _trimmed(fold(_frozen(segmentation_net(**architecture))))
+    return _trimmed(_build(config))
+
+
+def _build(config: Mapping[str, Any]) -> SegmentationNet:
+    network = Segmentation.build_inference(config)
+    if not isinstance(network, SegmentationNet) or min(network.feature_channels) == 0:
+        raise ModelError("This segmentation network has no maps at half size to fuse. Choose a U-shaped one.")
+    return network
 
 
 def _frozen(network: SegmentationNet) -> SegmentationNet:

@@ -1,10 +1,13 @@
 """Training steps per second and inference per slice of every system, in one run, with ResNet-9 CycleGAN as 1.0.
 
-    python Testing/Benchmarks/method_speed.py [--rounds 3] [--size 256] [--only NAME...] [--json FILE]
+    python Testing/Benchmarks/method_speed.py [--rounds 3] [--size 256] [--threads N] [--only NAME...] [--json FILE]
 
 The systems take turns, one step each, round after round, so that other work on the machine weighs on all alike. Each
 trains with its published options and batch 1 (`Variant` says where a second row differs); frozen networks have random
 weights, which changes no time. "as built" is `inference_network()`. bf16 rows appear where the processor has it.
+
+With one thread the clock is the processor time of this process, which other programs hardly disturb; with more it is
+the wall clock, which they do.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from MedColorizeLib.networks.precision import computes_bfloat16
 from MedColorizeLib.training.engine import FabricEngine, make_fabric
 
 REFERENCE = "cyclegan"
+CLOCK = {True: "processor time", False: "wall clock"}
 
 
 @dataclass
@@ -84,9 +88,10 @@ def batch_of(size: int) -> Batch:
 
 
 def timed(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    start = clock()
     work()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def measure(rows: list[Variant], size: int, rounds: int) -> None:
@@ -138,9 +143,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", nargs="*", default=[], choices=method_names(), metavar="NAME")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     rows = variants(arguments.only)
     measure(rows, arguments.size, arguments.rounds)
     figures = table(rows)
@@ -154,12 +161,17 @@ def main() -> None:
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"\n{torch.get_num_threads()} threads, torch {torch.__version__}, {arguments.rounds} rounds, peak {peak:.1f} GB"
+        f"\n{torch.get_num_threads()} thread(s), {CLOCK[torch.get_num_threads() == 1]}, torch {torch.__version__}, {arguments.rounds} rounds, peak {peak:.1f} GB"
     )
     if not computes_bfloat16("cpu"):
         print("This processor has no bf16 arithmetic: no bf16 rows.")
     if arguments.json:
-        machine = {"processor": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        machine = {
+            "processor": platform.processor(),
+            "clock": CLOCK[torch.get_num_threads() == 1],
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
         arguments.json.write_text(json.dumps({"size": arguments.size, "machine": machine, "rows": figures}, indent=1))
 
 

@@ -6,18 +6,22 @@ import copy
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from method_phantoms import SMALL, PlainEngine, batch_of, one_thread, small
 
+from MedColorizeLib.bundles.folder import InputFrame
+from MedColorizeLib.bundles.write import Facts, write_bundle
 from MedColorizeLib.errors import ModelError, UsageError
 from MedColorizeLib.methods.base import Batch, Method, middle, without_gradient
-from MedColorizeLib.methods.colormedgan import ColorMedGANOptions
+from MedColorizeLib.methods.colormedgan import ColorMedGAN, ColorMedGANOptions
 from MedColorizeLib.methods.cyclegan import CycleGANOptions
 from MedColorizeLib.methods.liang import LiangOptions
 from MedColorizeLib.methods.registry import build_inference, describe, load_method, method_names
+from MedColorizeLib.methods.segmentation import Segmentation, SegmentationOptions
 
 __all__ = ["one_thread"]
 
@@ -109,9 +113,69 @@ def test_notes_say_which_features_and_which_segmentation() -> None:
     assert small("cyclegan").notes() == []
 
 
-def test_fusion_without_a_segmentation_network_is_refused() -> None:
-    with pytest.raises(ModelError, match="fusion = 'none'"):
-        small("colormedgan", segmentation_weights="")
+class TestSegmentationWeights:
+    """What `medcolorize export` makes of a segmentation run is what fusion reads."""
+
+    @staticmethod
+    def export(folder: Path, slices: int = 1, **options: Any) -> Segmentation:
+        torch.manual_seed(3)
+        method = Segmentation(SegmentationOptions(**{"widths": (4, 8, 16), **options}), slices=slices)
+        frame = InputFrame("axial", slices, 64, method.divisor, 1.0, True)
+        facts = Facts("s", "S", method.name, method.paper, method.kind, method.inference_config(), frame, {})
+        write_bundle(folder, method.inference_network(), facts)
+        return method
+
+    @pytest.mark.parametrize("network", ["unet", "BasicUNet"])
+    def test_an_exported_network_is_used(self, tmp_path: Path, network: str) -> None:
+        widths = (4, 8, 16) if network == "unet" else (4, 8, 16, 32, 64)
+        trained = self.export(tmp_path / "s", network=network, widths=widths)
+        method = small("colormedgan", segmentation_weights=str(tmp_path / "s"), fusion="concat")
+        assert isinstance(method, ColorMedGAN)
+        gray = batch_of().gray
+        expected = trained.s.eval().features(gray)
+        for one, other in zip(method.semantics(gray), expected, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+        network_as_built = method.inference_network()
+        torch.testing.assert_close(network_as_built(gray), method.generate(gray), atol=1e-5, rtol=0)
+        again = build_inference(json.loads(json.dumps(method.inference_config())))
+        again.load_state_dict(network_as_built.state_dict())
+        assert torch.equal(again(gray), network_as_built(gray))
+        assert "s, SHA-256" in " ".join(method.notes())
+
+    def test_none_given(self) -> None:
+        with pytest.raises(ModelError, match="fusion = 'none'"):
+            small("colormedgan", segmentation_weights="")
+
+    def test_no_such_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match=r"metadata.json can't be read"):
+            small("colormedgan", segmentation_weights=str(tmp_path / "nowhere"))
+
+    def test_altered_weights(self, tmp_path: Path) -> None:
+        self.export(tmp_path / "s")
+        with (tmp_path / "s" / "model.safetensors").open("r+b") as file:
+            file.seek(-1, 2)
+            file.write(b"x")
+        with pytest.raises(ModelError, match="isn't the file"):
+            small("colormedgan", segmentation_weights=str(tmp_path / "s"))
+
+    def test_other_kinds_of_models(self, tmp_path: Path) -> None:
+        self.export(tmp_path / "s", slices=3)
+        with pytest.raises(ModelError, match="single slices"):
+            small("colormedgan", segmentation_weights=str(tmp_path / "s"))
+        (tmp_path / "s" / "metadata.json").write_text("{}")
+        with pytest.raises(ModelError, match="doesn't describe"):
+            small("colormedgan", segmentation_weights=str(tmp_path / "s"))
+
+    def test_a_network_without_maps_at_half_size(self, tmp_path: Path) -> None:
+        self.export(tmp_path / "s", network="HighResNet")
+        with pytest.raises(ModelError, match="half size"):
+            small("colormedgan", segmentation_weights=str(tmp_path / "s"), fusion="concat")
+
+
+def test_self_trained_features_need_their_file() -> None:
+    with pytest.raises(ModelError, match="medical-features"):
+        small("liang", features="medical", features_weights="")
+    assert "medical" in " ".join(small("liang", features="medical", features_layer="relu2_2").notes())
 
 
 class TestOptions:
@@ -177,8 +241,8 @@ class TestRegistry:
         assert (method.name, method.title, method.paired, method.kind) == (name, entry.title, entry.paired, entry.kind)
 
     def test_kinds(self) -> None:
-        assert method_names("segmentation") == ["segmentation"]
-        assert set(method_names("color")) | {"segmentation"} == set(method_names())
+        assert method_names("segmentation")[0] == "segmentation"
+        assert [*method_names("color"), *method_names("segmentation")] == method_names()
 
 
 def test_even_numbers_of_slices_have_no_middle() -> None:
