@@ -125,11 +125,17 @@ def color_nodes(
     _refuse_shear(color, name)
     with batch(scene):
         rgb = _color_node(scene, color.rgb, color, source_node, name)
-        rgba = _color_node(scene, with_alpha(color).array, color, source_node, f"{name} 3D")
-        rgba.GetDisplayNode().SetVisibility2D(False)
         rgb.SetAttribute(f"{ATTRIBUTE}Role", "slices")
-        rgba.SetAttribute(f"{ATTRIBUTE}Role", "3D")
-    return rgb, rgba
+        return rgb, volume_node(scene, color, source_node, f"{name} 3D")
+
+
+def volume_node(scene: Scene, color: ColorVolume, source_node: Node | None = None, name: str = "Coloured 3D") -> Node:
+    """The RGBA node alone, for 3D."""
+    _refuse_shear(color, name)
+    with batch(scene):
+        node = _color_node(scene, with_alpha(color).array, color, source_node, name)
+        node.SetAttribute(f"{ATTRIBUTE}Role", "3D")
+    return node
 
 
 def color_from_node(node: Node) -> ColorVolume:

@@ -20,7 +20,7 @@ from ..progress import CancelToken, OnProgress, track
 from . import host
 from .cuts import cut_open
 from .marks import mark_picture
-from .nodes import color_nodes
+from .nodes import volume_node
 from .offscreen import Stage
 from .opacity import with_alpha
 from .presets import choose_preset
@@ -62,8 +62,7 @@ class Scenery:
         self.scene = host.new_scene()
         view_node, self._camera = view_nodes(self.scene, self.style.background)
         view_node.SetOrientationMarkerType(view_node.OrientationMarkerTypeNone)
-        slices, node = color_nodes(self.scene, rgba)
-        self.scene.RemoveNode(slices)
+        node = volume_node(self.scene, rgba)
         show(self.scene, node, rgba, look)
         self._points = visible_voxels(node)
         self._stage = Stage(self.scene, view_node, self.style.size)

@@ -54,13 +54,31 @@ class Preset:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("head-mr", "Head MR with skin and scalp", 0.16, 0.36, 0.9, specular=0.1, lends=True),
+        Preset(
+            "head-mr",
+            "Head MR with skin and scalp",
+            0.16,
+            0.36,
+            0.9,
+            ambient=0.5,
+            diffuse=0.85,
+            specular=0.1,
+            lends=True,
+        ),
         Preset("brain-mr", "Brain MR, skull stripped", 0.26, 0.44, 0.95, ambient=0.34, diffuse=0.75, specular=0.2),
         Preset(
-            "ct-soft-tissue", "CT, skin and soft tissue", -120.0, 20.0, 0.85, hounsfield=True, specular=0.1, lends=True
+            "ct-soft-tissue",
+            "CT, muscles and organs below the fat",
+            0.0,
+            60.0,
+            0.85,
+            True,
+            ambient=0.42,
+            diffuse=0.8,
+            lends=True,
         ),
-        Preset("ct-organs", "CT, organs and vessels", 70.0, 170.0, 0.8, hounsfield=True),
-        Preset("ct-bone", "CT, bone", 180.0, 320.0, 0.95, hounsfield=True, specular=0.25, power=20.0),
+        Preset("ct-vessels", "CT, contrast vessels, cartilage and bone", 80.0, 180.0, 0.85, True),
+        Preset("ct-bone", "CT, bone", 140.0, 270.0, 0.95, True, specular=0.25, power=20.0),
         Preset("translucent", "See through the outer tissue", 0.15, 0.95, 0.25, flat_opacity=0.15),
         Preset("plain", "Anything else", 0.12, 0.4, 0.9),
     )
@@ -81,7 +99,7 @@ def choose_preset(color: ColorVolume) -> Preset:
     if modality == "CT":
         window = window_of(color)
         # A window that reaches far up was chosen for bone, where soft tissue is dim.
-        return PRESETS["ct-bone" if window is None or window[1] >= 250 else "ct-organs"]
+        return PRESETS["ct-bone" if window is None or window[1] >= 250 else "ct-vessels"]
     if modality in ("MR", "PT", ""):
         return PRESETS["brain-mr" if litres(color.array[..., 3]) * _voxel_litres(color) < _HEAD_LITRES else "head-mr"]
     return PRESETS["plain"]

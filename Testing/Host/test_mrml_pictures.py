@@ -120,11 +120,11 @@ def test_the_sliders_keep_the_preset(tmp_path):
     display = rendering.show(scene, rgba, color)
     assert rendering.look_of(display) == Look("ct-bone")
     curve = display.GetVolumePropertyNode().GetVolumeProperty().GetScalarOpacity()
-    code = (250 + 350) / 950 * 255
+    code = (205 + 350) / 950 * 255
     half = curve.GetValue(code)
     assert 0.3 < half < 0.7
     assert curve.GetValue(code - 30) == 0
-    assert rendering.threshold_of(display) == pytest.approx((180 + 350) / 950 * 100, abs=0.1)
+    assert rendering.threshold_of(display) == pytest.approx((140 + 350) / 950 * 100, abs=0.1)
     rendering.set_opacity(display, 50)
     assert curve.GetValue(code) == pytest.approx(half / 2)
     rendering.set_threshold(display, 90)
@@ -148,7 +148,7 @@ def test_the_sliders_keep_the_preset(tmp_path):
         ("MR", 1.0, None, "brain-mr"),
         ("", 1.5, None, "head-mr"),
         ("CT", 1.0, [-350, 600], "ct-bone"),
-        ("CT", 1.0, [0, 80], "ct-organs"),
+        ("CT", 1.0, [0, 80], "ct-vessels"),
         ("US", 1.0, None, "plain"),
     ],
 )

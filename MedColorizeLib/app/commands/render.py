@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _VIEWS = ("three-quarter", "anterior", "posterior", "left", "right", "superior", "inferior")
 _PLANES = ("axial", "coronal", "sagittal")
-_PRESETS = ("head-mr", "brain-mr", "ct-soft-tissue", "ct-organs", "ct-bone", "translucent", "plain")
+_PRESETS = ("head-mr", "brain-mr", "ct-soft-tissue", "ct-vessels", "ct-bone", "translucent", "plain")
 _CUTS = ("sagittal", "coronal", "axial", "corner")
 _BACKGROUNDS = ("light", "white", "dark", "black", "slicer")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ...imaging.volume import ColorVolume, LabelVolume, Volume
     from ..console import Console
 
-_PRESETS = ("head-mr", "brain-mr", "ct-soft-tissue", "ct-organs", "ct-bone", "translucent", "plain")
+_PRESETS = ("head-mr", "brain-mr", "ct-soft-tissue", "ct-vessels", "ct-bone", "translucent", "plain")
 
 _EPILOG = """\
 examples:
