@@ -104,3 +104,12 @@ def test_the_public_names_exist() -> None:
         assert getattr(MedColorizeLib, name) is not None
     with pytest.raises(AttributeError):
         _ = MedColorizeLib.no_such_name
+
+
+def test_every_package_is_listed_for_the_wheel(repository: Path) -> None:
+    import tomllib
+
+    listed = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    root = repository / "MedColorizeLib"
+    found = {".".join((root.name, *file.parent.relative_to(root).parts)) for file in root.rglob("__init__.py")}
+    assert found | {"MedColorizeLib._resources"} == set(listed)
