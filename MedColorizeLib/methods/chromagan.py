@@ -4,8 +4,8 @@ Section 3.2 in its order: colour error loss L_e on ab, class distribution loss L
 L_g with gradient penalty (lambda_g = 0.1). Adam with 2e-5.
 
 The class distribution's teacher is VGG-16's softmax over ImageNet on the gray picture (`classes_from = "imagenet"`,
-needs the whole VGG-16 weights). Without them: the shares of the slice that its labels have (`labels`: what part of the body
-this is), or that its tissue classes have (`tissue`: background and intensity classes). `notes` says which.
+needs the whole VGG-16 weights). Without them: the shares of the slice that its labels have (`labels`: what part of the
+body this is), or that its tissue classes have (`tissue`: background and intensity classes). `notes` says which.
 The trunk starts from VGG-16's weights where `vgg_weights` gives them.
 """
 
@@ -31,6 +31,8 @@ from .paired import PairedMethod
 from .tissue import tissue_of
 
 IMAGENET_CLASSES = 1000
+LEAST_SIDE = 64
+"""Below, the global branch's batch norms would see a single pixel."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class ChromaGAN(PairedMethod):
 
     def step(self, batch: Batch, engine: Engine) -> dict[str, float]:
         o, optimizers = self.options, self.optimizers()
+        if min(batch.gray.shape[-2:]) < LEAST_SIDE:
+            raise UsageError(f"ChromaGAN is trained on pictures of at least {LEAST_SIDE} pixels a side.")
         lightness = lightness_of(middle(batch.gray)) / 50 - 1
         real = lab_of(batch.color)[:, 1:] / AB_SCALE
         wanted = self.class_distribution(batch)

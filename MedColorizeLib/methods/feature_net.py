@@ -36,6 +36,17 @@ class FeatureNetOptions(MethodOptions):
     learning_rate: float = option(1e-3, "Adam's step", above=0)
 
 
+class TissueTeller(nn.Module):
+    """Gray slices in, logits of tissue classes out."""
+
+    def __init__(self, network: SelfTaught) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, gray: Tensor) -> Tensor:
+        return self.network(middle(gray).expand(-1, 3, -1, -1))[1].float()
+
+
 class FeatureNet(Method):
     """Self-supervised; its product is a weight file for `medical_features`."""
 
@@ -95,7 +106,7 @@ class FeatureNet(Method):
 
     def generate(self, gray: Tensor) -> Tensor:
         with evaluating(self.net):
-            return self.net(middle(gray).expand(-1, 3, -1, -1))[1].float()
+            return TissueTeller(self.net)(gray)
 
     def samples(self, batch: Batch) -> dict[str, Tensor]:
         hidden = self.hidden_cells(batch.color)
@@ -108,11 +119,11 @@ class FeatureNet(Method):
         return save_medical_features(self.net.features, path, overwrite=overwrite)
 
     def inference_network(self) -> nn.Module:
-        return fold(self.net.features)
+        return fold(TissueTeller(self.net))
 
     @classmethod
     def build_inference(cls, config: Mapping[str, Any]) -> nn.Module:
-        return fold(SelfTaught().features)
+        return fold(TissueTeller(SelfTaught(cls.Options.from_mapping(config["options"]).tissues)))
 
 
 def restoration_error(restored: Tensor, pictures: Tensor, hidden: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """A small feature net of one's own, trained on the user's medical images: for where no ImageNet weights may be had.
 
-VGG's shape with half its channels and three levels (relu1_1 ... relu3_3), 0.57 M parameters. It is trained by
+VGG's shape with half its channels and three levels (relu1_1 ... relu3_3), 0.44 M parameters. It is trained by
 `methods/feature_net.py` to restore what was hidden from it and to tell tissue classes, without labels. Its weights
 travel as safetensors that say what they are. Not ImageNet: distances in it are comparable only with themselves.
 """
