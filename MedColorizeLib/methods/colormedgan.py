@@ -221,7 +221,8 @@ class ColorMedGAN(CycleMethod):
         options = cls.Options.from_mapping(config["options"])
         semantic = build_semantic(config["segmentation"]) if options.fusion != "none" else None
         channels = None if semantic is None else semantic.feature_channels
-        return ColorMedGANPainter(fold(_generator(options, int(config["slices"]), 3, channels)), semantic)
+        generator = _generator(options, int(config["slices"]), 3, channels, spectral=False)
+        return ColorMedGANPainter(fold(generator), semantic)
 
 
 class ColorMedGANPainter(nn.Module):
@@ -238,7 +239,11 @@ class ColorMedGANPainter(nn.Module):
 
 
 def _generator(
-    options: ColorMedGANOptions, inward: int, outward: int, feature_channels: tuple[int, int] | None
+    options: ColorMedGANOptions,
+    inward: int,
+    outward: int,
+    feature_channels: tuple[int, int] | None,
+    spectral: bool = True,
 ) -> ColorMedGANGenerator:
     o = options
     return ColorMedGANGenerator(
@@ -248,4 +253,5 @@ def _generator(
         upsample=o.upsample,
         fusion=o.fusion,
         feature_channels=feature_channels or (0, 0),
+        spectral=spectral,
     )

@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import gc
 import json
-import platform
 import resource
 import statistics
 import sys
@@ -160,18 +159,14 @@ def main() -> None:
             f"| {row['inference ratio']:.2f} |"
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    threads, rounds = torch.get_num_threads(), arguments.rounds
     print(
-        f"\n{torch.get_num_threads()} thread(s), {CLOCK[torch.get_num_threads() == 1]}, torch {torch.__version__}, {arguments.rounds} rounds, peak {peak:.1f} GB"
+        f"\n{threads} thread(s), {CLOCK[threads == 1]}, torch {torch.__version__}, {rounds} rounds, peak {peak:.1f} GB"
     )
     if not computes_bfloat16("cpu"):
         print("This processor has no bf16 arithmetic: no bf16 rows.")
     if arguments.json:
-        machine = {
-            "processor": platform.processor(),
-            "clock": CLOCK[torch.get_num_threads() == 1],
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        }
+        machine = {"threads": threads, "clock": CLOCK[threads == 1], "torch": torch.__version__}
         arguments.json.write_text(json.dumps({"size": arguments.size, "machine": machine, "rows": figures}, indent=1))
 
 

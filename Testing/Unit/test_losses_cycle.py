@@ -106,6 +106,13 @@ class TestEdges:
         picture = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(3))
         assert edge_loss(picture + offset, picture).item() == pytest.approx(0, abs=1e-5)
 
+    @pytest.mark.parametrize("neighbours", [4, 8])
+    def test_turned_pictures_have_turned_edges(self, neighbours: int) -> None:
+        picture = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(3))
+        for turn in (lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.rot90(1, (-2, -1))):
+            edges = laplacian(turn(picture), neighbours)  # type: ignore[arg-type]
+            torch.testing.assert_close(edges, turn(laplacian(picture, neighbours)))  # type: ignore[arg-type]
+
     def test_edge_loss_has_a_gradient(self) -> None:
         generated = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
         edge_loss(generated, torch.zeros(1, 1, 6, 6)).backward()

@@ -78,6 +78,16 @@ def test_the_inference_network_gives_what_generate_gives(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
+def test_the_inference_network_can_be_sized_without_memory(name: str) -> None:
+    """Bundles build it on the meta device first, to refuse metadata that would exhaust memory."""
+    method = small(name)
+    with torch.device("meta"):
+        network = build_inference(method.inference_config())
+    sizes = {key: value.shape for key, value in method.inference_network().state_dict().items()}
+    assert {key: value.shape for key, value in network.state_dict().items()} == sizes
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_making_the_inference_network_leaves_training_as_it_was(name: str) -> None:
     one, other = small(name), small(name)
     one.inference_network()

@@ -140,6 +140,11 @@ class TestUpsampling:
         torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(layer.folded()(x), expected, atol=1e-5, rtol=1e-4)
 
+    def test_a_shift_by_one_pixel_shifts_the_result_by_two(self) -> None:
+        layer, x = UpsampleConv2d(2, 3), torch.randn(1, 2, 8, 8)
+        shifted = layer(x.roll(1, -1))
+        torch.testing.assert_close(shifted[..., 6:-4], layer(x).roll(2, -1)[..., 6:-4], atol=1e-5, rtol=1e-4)
+
     def test_gradients_equal_the_plain_form(self) -> None:
         layer, x = UpsampleConv2d(3, 2).double(), torch.randn(1, 3, 5, 4, dtype=torch.float64)
         gradients = []
