@@ -116,7 +116,7 @@ def _frames_by_gdcm(path: Path, indices: list[int]) -> Iterator[Array]:
             reader.SetImageIO("GDCMImageIO")
             reader.SetFileName(str(alone))
             try:
-                with _no_chatter():
+                with no_chatter():
                     image = reader.Execute()
             except RuntimeError as error:
                 name = data.file_meta.TransferSyntaxUID.name
@@ -129,7 +129,7 @@ def _frames_by_gdcm(path: Path, indices: list[int]) -> Iterator[Array]:
 
 
 @contextmanager
-def _no_chatter() -> Iterator[None]:
+def no_chatter() -> Iterator[None]:
     """GDCM's C code tries 8, 12 and 16 bits in turn and complains about each straight to file descriptor 2."""
     try:
         kept = os.dup(2)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
@@ -38,6 +39,8 @@ _NEEDED = """
     EchoTime EchoNumbers DiffusionBValue TriggerTime InversionTime FlipAngle AcquisitionNumber AcquisitionTime
     ContentTime FrameReferenceTime DerivationDescription TotalPixelMatrixRows DirectoryRecordSequence
 """
+
+_DESCRIBES = ("SeriesDescription", "BodyPartExamined", "DerivationDescription", "WindowCenter", "WindowWidth")
 
 # Starts of programs. A DICOM file may begin with any 128 bytes, which has been used to smuggle them.
 _PROGRAMS = (b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!")
@@ -180,6 +183,7 @@ def read_header(path: Path) -> Header:
                 raise InputError(f"{path} is not a DICOM file, or its beginning is damaged.")
             stream.seek(0)
             data = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_NEEDED.split())
+            _convert(data)
             whole_header = Header(path, data, False)
             # The stream stands before the pixel data's own tag and length.
             left = size - stream.tell() - (8 if whole_header.transfer_syntax == NATIVE[0] else 12)
@@ -193,6 +197,17 @@ def read_header(path: Path) -> Header:
         raise InputError(
             f"{path} is damaged: its DICOM header can't be read. Copy it again from its source."
         ) from error
+
+
+def _convert(data: Dataset) -> None:
+    """Turn bytes into values now, so that damage shows here and not later; what only describes may be damaged."""
+    for tag in list(data.keys()):
+        try:
+            data[tag]
+        except Exception:  # as above
+            if keyword_for_tag(tag) not in _DESCRIBES:
+                raise
+            del data[tag]
 
 
 def _expected_bytes(header: Header) -> int:

@@ -42,7 +42,7 @@ class DicomScan:
         """What is known before a voxel is read."""
         stack, notes = self.stack, list(self.found.notes)
         first = stack.frames[0][0].header
-        if stack.frame_key and self.frames > 1:
+        if stack.frame_key not in ("", "picture"):
             notes.append(f"{self.frames} frames, told apart by {stack.frame_key}.")
         if self.path.is_file() and first.frames == 1 and _has_company(self.path):
             notes.append("This file is one slice; give its folder to read the whole series.")
@@ -110,7 +110,7 @@ class DicomScan:
             "compression": stack.frames[frame][0].header.transfer_syntax.name,
             "resampled": stack.straightening is not None,
         }
-        if stack.frame_key and self.frames > 1:
+        if stack.frame_key:
             facts["frame_key"] = stack.frame_key
             value = stack.frame_values[frame]
             facts["frame_value"] = list(value) if isinstance(value, tuple) else value

@@ -38,8 +38,8 @@ def straighten(
     for k in range(plan.count):
         depth = k * plan.step
         nearest = int(np.abs(plan.depths - depth).argmin())
-        if len(plan.depths) == plan.count or abs(plan.depths[nearest] - depth) <= NEARLY_EVEN * plan.step:
-            out[k] = shifted(k if len(plan.depths) == plan.count else nearest)
+        if abs(plan.depths[nearest] - depth) <= max(NEARLY_EVEN * plan.step, 1e-3):
+            out[k] = shifted(nearest)
             continue
         above = int(np.searchsorted(plan.depths, depth))
         if above == len(plan.depths):

@@ -83,26 +83,44 @@ def find_series(path: Path, *, color: bool = False) -> list[FoundSeries]:
         except InputError as error:
             reason = str(error).removeprefix(f"{file} ").rstrip(".")
             unreadable.append(FoundSeries(SeriesInfo("", file.name, "", 1, (0, 0, 0), 1, "", False, reason)))
-    by_uid: dict[tuple[str, str], list[Header]] = defaultdict(list)
+    by_uid: dict[tuple[str, str], list[_Examined]] = defaultdict(list)
     for header in headers:
+        one = _examine(header, color)
         uid, kind = str(header.data.get("SeriesInstanceUID", "")), str(header.data.get("SOPClassUID", ""))
-        by_uid[uid, kind if refusal(header, color=color) and not header.truncated else ""].append(header)
+        by_uid[uid, kind if one.reason and not header.truncated else ""].append(one)
     lost: tuple[str, ...] = ()
     if unreadable:
         lost = (f"{len(unreadable)} damaged or empty DICOM file(s) in this folder could not be read.",)
-    found = [one for (uid, _), members in by_uid.items() for one in _series(uid, members, color, lost)]
+    found = [one for (uid, _), members in by_uid.items() for one in _series(uid, members, lost)]
     return found + unreadable
 
 
-def _series(uid: str, headers: list[Header], color: bool, notes: tuple[str, ...]) -> list[FoundSeries]:
-    refused = [(header, reason) for header in headers if (reason := refusal(header, color=color))]
+@dataclass(frozen=True, eq=False)
+class _Examined:
+    """One file: its planes, or why it has none that can be used."""
+
+    header: Header
+    reason: str
+    planes: list[Plane]
+
+
+def _examine(header: Header, color: bool) -> _Examined:
+    try:
+        reason = refusal(header, color=color)
+        return _Examined(header, reason, [] if reason else planes_of(header))
+    except Exception:  # pydicom converts values when they are asked for, and raises nearly anything
+        return _Examined(header, "is damaged: its header makes no sense. Copy it again from its source", [])
+
+
+def _series(uid: str, members: list[_Examined], notes: tuple[str, ...]) -> list[FoundSeries]:
+    refused = [one for one in members if one.reason]
     if refused:
-        header, reason = refused[0]
-        if len(headers) > 1 and header.truncated:
+        header, reason = refused[0].header, refused[0].reason
+        if len(members) > 1 and header.truncated:
             # One bad slice must not turn into a hole that nobody asked for.
             reason = f"can't be used: {header.path.name} in it {reason}, or move that file away"
-        return [FoundSeries(_info(uid, headers[0], len(headers), None, reason))]
-    planes, copies = _without_copies([plane for header in headers for plane in planes_of(header)])
+        return [FoundSeries(_info(uid, header, len(members), None, reason))]
+    planes, copies = _without_copies([plane for one in members for plane in one.planes])
     if copies:
         notes = (f"{copies} picture(s) with the identity of another one in the series were passed over.", *notes)
     groups = split_by_geometry(planes)

@@ -222,6 +222,14 @@ class TestGeometry:
         if inside.any() and abs(tilt) < 10:
             assert inside.sum() > 20
 
+    def test_uneven_slices_as_many_as_the_grid_has(self, tmp_path: Path) -> None:
+        # 3 gaps of 2 mm, one of 1 and one of 3: as many grid positions as slices, but not the same ones.
+        where = along((0, 0, 1), 6)
+        where[:, 2] = [0, 2, 4, 5, 8, 10]
+        stored = np.repeat((where[:, 2] * 10).astype(np.int16), 4).reshape(6, 2, 2)
+        save_stack(tmp_path, stored, where)
+        assert open_dicom(tmp_path).read().array[:, 0, 0].tolist() == [0, 20, 40, 60, 80, 100]
+
     def test_tilt_is_said(self, tmp_path: Path) -> None:
         save_stack(tmp_path, ramp((5, 8, 8)), along((0, 1.5, 3), 5))
         volume = open_dicom(tmp_path).read()
