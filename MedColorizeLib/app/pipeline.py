@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,8 @@ def colorize_file(
 ) -> Outcome:
     """Colour one input into one output (and its report). Nothing is left half-written, whatever happens."""
     started = time.monotonic()
+    # Needed soon for finding the body, and slow to load: meanwhile the scan is being read and decompressed.
+    threading.Thread(target=import_module, args=("SimpleITK",), daemon=True).start()
     _check_output(job)
     if on_progress:
         on_progress(Progress("read", 0, 1))

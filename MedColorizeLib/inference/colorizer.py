@@ -245,12 +245,15 @@ def _slabs(
         gray, lost = work.make(start, stop, rgb)
         overflowed += lost
         inside = mask.slab(start, stop)
-        np.copyto(rgb, gray[..., None], where=(inside == 0)[..., None])
+        outside = inside == 0
+        for channel in range(3):  # one at a time: NumPy is many times slower at broadcasting over so short an axis
+            np.copyto(rgb[..., channel], gray, where=outside)
         if stream.header.channels == 3:
             yield rgb
             continue
         rgba = np.empty((*gray.shape, 4), dtype=np.uint8)
-        rgba[..., :3] = rgb
+        for channel in range(3):
+            rgba[..., channel] = rgb[..., channel]
         rgba[..., 3] = (gray.astype(np.uint16) * inside + 127) // 255
         yield rgba
     stream.figures["gamut_overflow_share"] = round(overflowed / (slices * rows * columns), 6)
