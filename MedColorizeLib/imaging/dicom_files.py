@@ -111,7 +111,12 @@ def found_syntax(data: Dataset) -> UID:
 def whole(data: Dataset, keyword: str, default: int) -> int:
     """An integer attribute; absent or empty: `default`. A value that is no number is `ValueError`."""
     value = data.get(keyword)
-    return default if value is None or value == "" else int(value)
+    if value is None or value == "":
+        return default
+    try:
+        return int(value)
+    except TypeError as error:  # several values where there must be one
+        raise ValueError(keyword) from error
 
 
 def numbers(data: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
@@ -239,10 +244,13 @@ def refusal(header: Header, *, color: bool = False) -> str:
     try:
         wanted = whole(data, "Rows", 0) * whole(data, "Columns", 0) * whole(data, "BitsAllocated", 0) * header.frames
         is_color = header.is_color
+        bits = whole(data, "BitsStored", whole(data, "BitsAllocated", 16))
+        sensible = bits <= whole(data, "BitsAllocated", 16) and whole(data, "PixelRepresentation", 0) in (0, 1)
+        whole(data, "InstanceNumber", 0)
     except ValueError:
-        return "is damaged: its size or number of frames is not a number"
-    if wanted <= 0:
-        return "is damaged: its header gives no size"
+        return "is damaged: its size, number or number of frames is not a number"
+    if wanted <= 0 or not sensible:
+        return "is damaged: its header gives no size, or pixels of an impossible kind"
     if is_color and not color:
         shown = data.get("PhotometricInterpretation", "")
         return f"is a colour picture already ({shown}); only gray pictures are coloured"

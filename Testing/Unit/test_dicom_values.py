@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from MedColorizeLib.errors import InputError
+from MedColorizeLib.errors import InputError, MedColorizeError
 from MedColorizeLib.imaging.dicom_read import open_dicom, read_color_dicom
 from MedColorizeLib.imaging.dicom_series import list_series
 
@@ -198,6 +198,24 @@ class TestRefusals:
             (tmp_path / "cut.dcm").write_bytes(whole[: int(len(whole) * share)])
             with pytest.raises(InputError, match=r"cut\.dcm"):
                 open_dicom(tmp_path / "cut.dcm").read(9 if "emri" in name else 0)
+
+    @pytest.mark.parametrize("name", ["MR_small.dcm", "MR_small_implicit.dcm", "emri_small_RLE.dcm", "NM1_J2KI"])
+    def test_no_damage_is_a_crash(self, data: Path, tmp_path: Path, name: str) -> None:
+        whole = (data / "dicom" / "odd" / name).read_bytes()
+        rng = np.random.default_rng(3)
+        path = tmp_path / "damaged.dcm"
+        outcomes = set()
+        for _ in range(40):
+            damaged = bytearray(whole)
+            for at in rng.integers(0, min(len(whole), 4000), rng.integers(1, 8)):
+                damaged[at] = rng.integers(0, 256)
+            path.write_bytes(damaged)
+            try:
+                scan = open_dicom(path)
+                outcomes.add(scan.read(scan.frames - 1).array.ndim)
+            except MedColorizeError:
+                outcomes.add(0)
+        assert outcomes == {0, 3}
 
     def test_dicomdir(self, tmp_path: Path) -> None:
         index = slice_dataset(noise(shape=(2, 2)).astype(np.int16))
