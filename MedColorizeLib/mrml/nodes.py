@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 import numpy as np
-import slicer
 from numpy.typing import NDArray
 from vtkmodules.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
@@ -17,7 +16,7 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from ..errors import InputError
 from ..imaging.volume import ColorVolume, LabelVolume, Volume, _Grid
 from .geometry import read_affine, write_affine
-from .host import Node, Scene, batch, modifying
+from .host import Node, Scene, batch, modifying, slicer
 from .opacity import with_alpha
 
 ATTRIBUTE = "MedColorize."

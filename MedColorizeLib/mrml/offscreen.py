@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import slicer
 import vtkmodules.vtkRenderingOpenGL2
 import vtkmodules.vtkRenderingVolumeOpenGL2  # noqa: F401  (both register the drawing code with VTK)
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from vtkmodules.vtkRenderingCore import (
 from vtkmodules.vtkRenderingUI import vtkGenericRenderWindowInteractor
 
 from ..errors import ResourceError
-from .host import Node, Scene, application_logic
+from .host import Node, Scene, application_logic, slicer
 
 _MANAGERS = (
     "vtkMRMLCameraDisplayableManager",

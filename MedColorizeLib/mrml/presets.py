@@ -65,7 +65,7 @@ PRESETS = {
             specular=0.1,
             lends=True,
         ),
-        Preset("brain-mr", "Brain MR, skull stripped", 0.26, 0.44, 0.95, ambient=0.34, diffuse=0.75, specular=0.2),
+        Preset("brain-mr", "Brain MR, skull stripped", 0.26, 0.44, 0.95, ambient=0.4, diffuse=0.72, specular=0.18),
         Preset(
             "ct-soft-tissue",
             "CT, muscles and organs below the fat",
@@ -78,7 +78,7 @@ PRESETS = {
             lends=True,
         ),
         Preset("ct-vessels", "CT, contrast vessels, cartilage and bone", 80.0, 180.0, 0.85, True),
-        Preset("ct-bone", "CT, bone", 140.0, 270.0, 0.95, True, specular=0.25, power=20.0),
+        Preset("ct-bone", "CT, bone", 150.0, 280.0, 0.95, True, specular=0.25, power=20.0),
         Preset("translucent", "See through the outer tissue", 0.15, 0.95, 0.25, flat_opacity=0.15),
         Preset("plain", "Anything else", 0.12, 0.4, 0.9),
     )

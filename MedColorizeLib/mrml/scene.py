@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import slicer
 
 from ..errors import InputError, OutputError, UsageError
 from ..imaging.atomic import AtomicTarget
 from ..imaging.volume import ColorVolume, LabelVolume, Volume, same_grid
-from .host import Node, Scene, application_logic, batch, close_scene, new_scene
+from .host import Node, Scene, application_logic, batch, close_scene, new_scene, slicer
 from .nodes import color_nodes, node_from_labels, node_from_volume
 from .opacity import with_alpha
 from .planes import middle_of

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .host import Node, Scene
+
+if TYPE_CHECKING:
+    from .host import Node, Scene
 
 _VIEW_ANGLE = 24.0
 """Degrees; a longer lens than Slicer's 30, so that near parts do not bulge."""
@@ -41,7 +44,7 @@ class View:
 VIEWS = {
     view.name: view
     for view in (
-        View("three-quarter", (-0.75, 1.0, 0.45)),
+        View("three-quarter", (-0.75, 1.0, 0.6)),
         View("anterior", (0.0, 1.0, 0.0)),
         View("posterior", (0.0, -1.0, 0.0)),
         View("left", (-1.0, 0.0, 0.0)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from colorsys import rgb_to_hsv
 
 import numpy as np
@@ -120,11 +122,11 @@ def test_the_sliders_keep_the_preset(tmp_path):
     display = rendering.show(scene, rgba, color)
     assert rendering.look_of(display) == Look("ct-bone")
     curve = display.GetVolumePropertyNode().GetVolumeProperty().GetScalarOpacity()
-    code = (205 + 350) / 950 * 255
+    code = (215 + 350) / 950 * 255
     half = curve.GetValue(code)
     assert 0.3 < half < 0.7
     assert curve.GetValue(code - 30) == 0
-    assert rendering.threshold_of(display) == pytest.approx((140 + 350) / 950 * 100, abs=0.1)
+    assert rendering.threshold_of(display) == pytest.approx((150 + 350) / 950 * 100, abs=0.1)
     rendering.set_opacity(display, 50)
     assert curve.GetValue(code) == pytest.approx(half / 2)
     rendering.set_threshold(display, 90)
@@ -291,3 +293,18 @@ def test_cancelling_a_turntable_leaves_nothing(tmp_path):
         with pytest.raises(Cancelled):
             movies.save_film(tmp_path / "a.gif", frames)
     assert not list(tmp_path.iterdir())
+
+
+def test_without_slicer_slices_work_and_3d_says_what_to_install(tmp_path):
+    source = str(write_box(tmp_path / "c.nrrd"))
+    code = "import sys; sys.modules['slicer'] = None; from MedColorizeLib.app.cli import main; sys.exit(main(sys.argv[1:]))"
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+
+    assert run("render", source, "-o", str(tmp_path / "a.png"), "--view", "planes").returncode == 0
+    for words in (["render", source, "-o", str(tmp_path / "b.png")], ["scene", source, "-o", str(tmp_path / "b.mrb")]):
+        refused = run(*words)
+        assert refused.returncode == 1
+        assert "pip install" in refused.stderr
+        assert "Traceback" not in refused.stderr
