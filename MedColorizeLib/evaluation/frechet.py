@@ -19,7 +19,7 @@ from .colordiff import lab
 from .records import Distance
 
 INCEPTION = "Inception-v3 pool3"
-"""The one feature space whose distance is the FID."""
+"""The one feature space whose distance is the FID; with other weights of that network, the name goes on and says so."""
 _BATCH = 16
 
 
@@ -106,7 +106,9 @@ def picture_distance(
         batches = track(_batches(side), f"features: {what}", -(-len(side) // _BATCH), on_progress, cancel)
         sides.append(np.concatenate([np.asarray(space(batch)) for batch in batches]))
     dimensions = sides[0].shape[1]
-    inception = space.name == INCEPTION
+    named = f"Frechet distance ({space.name})"
+    if space.name.startswith(INCEPTION):
+        named = "FID" + space.name.removeprefix(INCEPTION)
     few = min(len(side) for side in sides)
     note = "Its size depends on the number of pictures: compare only values from equally many."
     if few <= dimensions:
@@ -115,7 +117,7 @@ def picture_distance(
             "biased upwards. " + note
         )
     return Distance(
-        name="FID" if inception else f"Frechet distance ({space.name})",
+        name=named,
         value=frechet_distance(sides[0], sides[1]),
         dimensions=dimensions,
         pictures=(len(result), len(reference)),

@@ -65,6 +65,7 @@ def test_fewer_pictures_than_dimensions_stay_real() -> None:
 def test_only_inception_earns_the_name() -> None:
     one, two = pictures(8, 0), pictures(9, 60, 1)
     assert picture_distance(one, two, Means(INCEPTION)).name == "FID"
+    assert picture_distance(one, two, Means(f"{INCEPTION}, mine")).name == "FID, mine"
     other = picture_distance(one, two, Means("mean colour"))
     assert other.name == "Frechet distance (mean colour)"
     assert other.pictures == (8, 9)
