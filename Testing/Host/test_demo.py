@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("nilearn", reason="nilearn, which carries the head, is not installed")
 
-from MedColorizeLib import read_color, read_volume  # noqa: E402
-from MedColorizeLib.app.cli import main  # noqa: E402
-from MedColorizeLib.app.sample import mni_path, mni_tissues  # noqa: E402
-from MedColorizeLib.imaging.colorspaces import luma_codes  # noqa: E402
-from MedColorizeLib.imaging.windows import Window, codes  # noqa: E402
+from MedColorizeLib import read_color, read_volume
+from MedColorizeLib.app.cli import main
+from MedColorizeLib.app.sample import mni_path, mni_tissues
+from MedColorizeLib.imaging.colorspaces import luma_codes
+from MedColorizeLib.imaging.windows import Window, codes
 
 
 def test_tissues_of_the_sample_are_where_anatomy_has_them() -> None:
