@@ -103,7 +103,10 @@ class Zhang(PairedMethod):
 
     def weights(self, target: Tensor) -> Tensor:
         """Section 2.2: the weight of each bin, from the colours shown so far, these included."""
-        self.counts += target.sum((0, 2, 3)).double().cpu()
+        seen = target.sum((0, 2, 3))
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(seen)  # every process weighs by what all have shown
+        self.counts += seen.double().cpu()
         bins = self.coloring.bins
         if not self.options.rebalance:
             return torch.ones(len(bins), device=bins.device)

@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..errors import UsageError
+
 OutputName = Literal["sigmoid", "relu"]
 
 
@@ -53,6 +55,8 @@ class LoharGenerator(nn.Module):
         self.up1 = _mirrored(2 * w, w, 3, nn.Sigmoid() if output == "sigmoid" else nn.ReLU())
 
     def forward(self, gray: Tensor) -> Tensor:
+        if min(gray.shape[-2:]) <= 24:
+            raise UsageError("Lohar's unpadded convolutions need pictures of more than 24 pixels a side.")
         one = self.down1(gray * 0.5 + 0.5)
         two = self.down2(one)
         three = self.down3(two)

@@ -12,6 +12,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ..errors import UsageError
+
 OutputName = Literal["tanh", "sigmoid"]
 
 
@@ -68,4 +70,6 @@ class ImageDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * width, 1))
 
     def forward(self, picture: Tensor) -> Tensor:
+        if min(picture.shape[-2:]) < 32:
+            raise UsageError("This discriminator halves a picture four times: it needs at least 32 pixels a side.")
         return self.layers(picture)

@@ -125,6 +125,17 @@ def test_shapes_inside() -> None:
     assert (ab.shape, classes.shape) == ((2, 2, 32, 40), (2, 3))
 
 
+@pytest.mark.parametrize(
+    ("network", "channels", "side"),
+    [(LoharGenerator(width=4), 1, 24), (ImageDiscriminator(width=4), 3, 31)],
+    ids=["lohar", "tanjim"],
+)
+def test_pictures_that_are_too_small_are_refused_in_words(network: nn.Module, channels: int, side: int) -> None:
+    with pytest.raises(UsageError, match="pixels a side"):
+        network(torch.zeros(1, channels, side, 64))
+    network(torch.zeros(1, channels, side + 1, 64))
+
+
 def test_published_vgg_weights_fit_the_trunk() -> None:
     with torch.device("meta"):
         trunk = ChromaGenerator().trunk

@@ -58,6 +58,12 @@ def test_only_what_is_needed_is_built_and_the_names_fit_the_published_files() ->
     assert set(stack.state_dict()) == {f"{index}.{part}" for index in (0, 2, 5, 7) for part in ("weight", "bias")}
 
 
+def test_squeezenets_names_fit_torchvisions_file() -> None:
+    names = set(SqueezeNetFeatures(["fire9"]).features.state_dict())
+    assert {"0.weight", "3.squeeze.weight", "4.expand1x1.bias", "6.expand3x3.weight", "12.squeeze.bias"} <= names
+    assert {name.split(".")[0] for name in names} == {"0", "3", "4", "6", "7", "9", "10", "11", "12"}
+
+
 def test_maps_of_published_weights_equal_convolutions_run_by_hand(npz: Path) -> None:
     """The BGR, 0..255, mean-subtracted definition in float64 with scipy, against the net fed [-1, 1] RGB."""
     arrays = np.load(npz)
