@@ -108,7 +108,8 @@ def _inherit(data: Dataset, given: Dataset) -> None:
     data.Modality = str(given.get("Modality") or "OT")
     data.BurnedInAnnotation = "YES" if given.get("BurnedInAnnotation") == "YES" else "NO"
     data.LossyImageCompression = "01" if given.get("LossyImageCompression") == "01" else "00"
-    data.Laterality = str(given.get("Laterality") or "")
+    if given.get("Laterality") or not given.get("BodyPartExamined"):
+        data.Laterality = str(given.get("Laterality") or "")  # empty: it is unknown which part of the body this is
     for keyword in (
         "RecognizableVisualFeatures",
         "BodyPartExamined",

@@ -45,6 +45,22 @@ class Straightening:
     """Millimetres between the slices of the grid."""
     count: int
     """Slices of the grid."""
+    pixel: NDArray[np.float64]
+    """Millimetres per pixel along the row and the column direction."""
+
+    @property
+    def before(self) -> NDArray[np.int64]:
+        """Columns and rows that the picture gains before the first slice's corner, to hold all slices.
+
+        Whole pixels, so that the first slice and all straight above it stay as measured.
+        """
+        return np.ceil(-self.shifts.min(axis=0) / self.pixel - 1e-3).clip(0).astype(np.int64)
+
+    def size(self, columns: int, rows: int) -> tuple[int, int]:
+        """Columns and rows of the picture that holds all slices."""
+        after = np.ceil(self.shifts.max(axis=0) / self.pixel - 1e-3).clip(0).astype(np.int64)
+        wider = self.before + after
+        return columns + int(wider[0]), rows + int(wider[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +70,7 @@ class Stack:
     frames: list[list[Plane]]
     """Planes of each frame, from first to last along the slice normal."""
     affine: NDArray[np.float64]
-    """(i, j, k, 1) to RAS mm; of the planes as they are unless `straightening` says otherwise."""
+    """(i, j, k, 1) to RAS mm; of the straightened volume where there is a `straightening`."""
     shape: tuple[int, int, int]
     frame_key: str = ""
     frame_values: list[Any] = field(default_factory=list)
@@ -108,7 +124,11 @@ def build_stack(planes: list[Plane]) -> Stack:
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = row * spacing[1], column * spacing[0], step
     affine[:3, 3] = where[0]
     rows, columns = first[0].size
-    count = straightening.count if straightening else len(first)
+    count = len(first)
+    if straightening:
+        count = straightening.count
+        affine[:3, 3] -= affine[:3, :2] @ straightening.before
+        columns, rows = straightening.size(columns, rows)
     return Stack(frames, LPS_TO_RAS @ affine, (count, rows, columns), key, values, straightening, tuple(notes + more))
 
 
@@ -216,6 +236,7 @@ def _along_normal(
     aside = (where - where[0]) - np.outer(depths, normal)
     shifts = np.stack([aside @ row, aside @ column], axis=1)
     notes: list[str] = []
+    pixel = np.array([spacing[1], spacing[0]])
     drift = float(np.linalg.norm(shifts, axis=1).max())
     tilted = drift > DRIFT_PIXELS * min(spacing)
     if tilted:
@@ -232,16 +253,18 @@ def _along_normal(
         if out_of_step > max(EVEN * mean, 1e-3):
             notes.append(f"The slices are up to {out_of_step:.3f} mm out of step with their spacing of {mean:.3f} mm.")
         if tilted:
-            return normal * mean, Straightening(shifts, depths, mean, len(depths)), notes
+            return normal * mean, Straightening(shifts, depths, mean, len(depths), pixel), notes
         exact = (where[-1] - where[0]) / (len(where) - 1)
         # The tags' own step where it is perpendicular but for rounding; otherwise its part along the normal.
         lean = np.linalg.norm(exact - (exact @ normal) * normal) / mean
         return (exact if lean < 1e-5 else normal * mean), None, notes
-    plan, more = _even_out(depths, shifts)
+    plan, more = _even_out(depths, shifts, pixel)
     return normal * plan.step, plan, notes + more
 
 
-def _even_out(depths: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple[Straightening, list[str]]:
+def _even_out(
+    depths: NDArray[np.float64], shifts: NDArray[np.float64], pixel: NDArray[np.float64]
+) -> tuple[Straightening, list[str]]:
     """A grid for uneven slices: their smallest common spacing, so that measured slices are kept where it can be."""
     gaps = np.diff(depths)
     step = _common_spacing(gaps)
@@ -277,7 +300,7 @@ def _even_out(depths: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple
                 f"Warning: nothing was measured for {gap:.1f} mm after slice {n + 1}; that gap is left empty "
                 "(background), not filled with guesses."
             )
-    return Straightening(shifts, depths, step, count), notes
+    return Straightening(shifts, depths, step, count, pixel), notes
 
 
 def _common_spacing(gaps: NDArray[np.float64]) -> float:

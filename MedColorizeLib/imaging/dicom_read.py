@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from .dicom_decode import decoded
@@ -92,13 +91,12 @@ class DicomScan:
         if padding:
             notes.append(_about_padding(padding, array.size))
             facts["padding_voxels"] = padding.voxels
-        affine = stack.affine
         if stack.straightening:
-            array, affine = _straightened(stack, planes, array)
+            array = straighten(array, stack.straightening, background_of(planes, float(array.min())))
         files = tuple(dict.fromkeys(plane.path for plane in planes))
         uid = str(planes[0].header.data.get("SeriesInstanceUID", ""))
         modality = str(planes[0].header.data.get("Modality") or "")
-        return Volume(array, affine, modality, facts, tuple(notes), Origin(self.path, uid, files))
+        return Volume(array, stack.affine, modality, facts, tuple(notes), Origin(self.path, uid, files))
 
     def _facts(self, frame: int) -> dict[str, Any]:
         stack = self.stack
@@ -151,16 +149,6 @@ def read_color_dicom(path: Path | str, series: str | None = None, frame: int = 0
         array[k] = picture
     provenance = read_derivation(str(planes[0].header.data.get("DerivationDescription") or ""))
     return ColorVolume(array, affine, provenance, tuple(notes))
-
-
-def _straightened(stack: Stack, planes: list[Plane], array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    assert stack.straightening
-    affine = stack.affine.copy()
-    lengths = np.linalg.norm(affine[:3, :2], axis=0)
-    background = background_of(planes, float(array.min()))
-    array, before = straighten(array, (float(lengths[1]), float(lengths[0])), stack.straightening, background)
-    affine[:3, 3] -= affine[:3, :2] @ np.array(before)
-    return array, affine
 
 
 def _window(planes: list[Plane]) -> tuple[float, float] | None:

@@ -14,17 +14,9 @@ from numpy.typing import NDArray
 from .dicom_geometry import NEARLY_EVEN, WIDEST_BRIDGE, Straightening
 
 
-def straighten(
-    slices: NDArray[Any], spacing: tuple[float, float], plan: Straightening, background: float
-) -> tuple[NDArray[Any], tuple[int, int]]:
-    """The new slices, and by how many columns and rows the picture now begins before the first slice's corner."""
-    rows, columns = slices.shape[1:]
-    low, high = plan.shifts.min(axis=0), plan.shifts.max(axis=0)
-    pixel = np.array([spacing[1], spacing[0]])
-    # Whole pixels around the first slice, so that it and all that lie straight above it stay as measured.
-    before = np.ceil(-low / pixel - 1e-3).clip(0).astype(int)
-    after = np.ceil(high / pixel - 1e-3).clip(0).astype(int)
-    size = columns + int(before[0] + after[0]), rows + int(before[1] + after[1])
+def straighten(slices: NDArray[Any], plan: Straightening, background: float) -> NDArray[Any]:
+    """The slices of the grid; `background` where nothing was measured."""
+    before, size = plan.before, plan.size(slices.shape[2], slices.shape[1])
     out = np.full((plan.count, size[1], size[0]), background, dtype=slices.dtype)
     cache: dict[int, NDArray[Any]] = {}
 
@@ -32,7 +24,7 @@ def straighten(
         if n not in cache:
             for old in [m for m in cache if m < n - 1]:
                 del cache[old]
-            cache[n] = _shifted(slices[n], plan.shifts[n] / pixel, before, size, background)
+            cache[n] = _shifted(slices[n], plan.shifts[n] / plan.pixel, before, size, background)
         return cache[n]
 
     for k in range(plan.count):
@@ -51,7 +43,7 @@ def straighten(
         share = (depth - plan.depths[above - 1]) / gap
         mixed = (1 - share) * shifted(above - 1).astype(np.float32) + share * shifted(above).astype(np.float32)
         out[k] = _as_type(mixed, out.dtype)
-    return out, (int(before[0]), int(before[1]))
+    return out
 
 
 def _shifted(

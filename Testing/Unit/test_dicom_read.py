@@ -235,6 +235,7 @@ class TestGeometry:
         volume = open_dicom(tmp_path).read()
         assert "26.6 degrees (gantry tilt)" in volume.notes[0]
         assert volume.shape == (5, 14, 8)
+        assert list_series(tmp_path)[0].size == (5, 14, 8)
         assert np.array_equal(volume.array[0, :8], ramp((5, 8, 8))[0])
         assert np.array_equal(volume.array[4, 6:], ramp((5, 8, 8))[4])  # whole pixels: nothing interpolated
         assert volume.facts["resampled"] is True
