@@ -57,7 +57,7 @@ def export_run(
     def difference(state: dict[str, torch.Tensor]) -> float:
         fresh.load_state_dict(state)
         with torch.no_grad():
-            made = torch.cat([fresh(each[None]).float() for each in probe])
+            made = torch.cat([_picture(fresh(each[None])).float() for each in probe])
         made, shown = (made, wanted) if segmentation else (made.clamp(-1, 1), wanted.clamp(-1, 1))
         return float((made - shown).abs().max() * scale)
 
@@ -100,6 +100,11 @@ def export_run(
     )
     bundle = write_bundle(output, built, facts, half=half, overwrite=overwrite)
     return Exported(bundle, source.checkpoint_facts["iteration"], largest, tuple(notes))
+
+
+def _picture(output: Any) -> Any:
+    """The logits of a segmentation network, which also gives features; other networks' output as it is."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 def _training(source: Any, budget: str, data: str) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def model_card(facts: Facts, parameters: int, half: bool) -> str:
         "",
         "## Use",
         "",
-        f"    medcolorize models add THIS-FOLDER\n    medcolorize colorize scan.nii.gz -o color.nrrd --model {facts.name}",
+        "    medcolorize models add THIS-FOLDER",
+        f"    medcolorize colorize scan.nii.gz -o color.nrrd --model {facts.name}",
         "",
     ]
     if facts.options:

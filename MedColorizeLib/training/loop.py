@@ -165,6 +165,8 @@ class Trainer:
                 break
         if self.saved != self.iteration:
             self._save({})
+        if self.fabric.is_global_zero:
+            write_facts(self.run, self.recipe, self.method, self.material)  # its notes may have grown
 
     def _step(self) -> dict[str, float]:
         budget = self.recipe.budget

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..methods.base import Batch, Method, middle
+from ..methods.base import Batch, Method, evaluating, middle
+from ..methods.cycle import CycleMethod
 from .dataset import Pairs, spread
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -50,12 +51,25 @@ def validate(method: Method, held: Pairs, train: Pairs, device: torch.device) ->
         difference = (_chroma(fake) - _chroma(batch.color)).abs()[_inside(batch.color_mask, fake)]
         figures.setdefault("chroma_error", []).append(float(difference.mean()) if difference.numel() else 0.0)
         true.append(_chroma(batch.color)[_inside(batch.color_mask, fake)])
+        for name, value in _told_apart(method, batch.color, fake).items():
+            figures.setdefault(name, []).append(value)
     out = {name: sum(values) / len(values) for name, values in figures.items()}
     if made:
         # Where no colour picture is held out the training colours stand in: a distribution is compared, not pictures.
         true = true or [_train_chroma(train, place, device) for place in spread(train.color.places, count)]
         out["chroma_distance"] = chroma_distance(torch.cat(made), torch.cat(true))
     return out
+
+
+def _told_apart(method: Method, real: Tensor, fake: Tensor) -> dict[str, float]:
+    """What D_Y says of held-out photographs and of colourings of their luma (1: real); cycle GANs only."""
+    if not isinstance(method, CycleMethod) or getattr(method.options, "space", "rgb") != "rgb":
+        return {}
+    with evaluating(method.d_y):
+        return {
+            "D_of_real": float(method.d_y(method.seen(real)).float().mean()),
+            "D_of_fake": float(method.d_y(method.seen(fake)).float().mean()),
+        }
 
 
 def _train_chroma(train: Pairs, place: tuple[int, int], device: torch.device) -> Tensor:
@@ -80,19 +94,14 @@ def _thinned(values: Tensor) -> Tensor:
 
 
 def _segmentation(method: Method, batches: Sequence[Batch]) -> dict[str, float]:
-    from monai.metrics import DiceMetric
-    from monai.networks.utils import one_hot
-
-    metric = DiceMetric(include_background=False, reduction="mean", ignore_empty=True)
-    for batch in batches:
-        if batch.labels is None:
-            continue
-        logits = method.generate(batch.gray)
-        classes = logits.shape[1]
-        truth = one_hot(batch.labels[:, None].clamp(0, classes - 1), classes)
-        metric(one_hot(logits.argmax(1, keepdim=True), classes), truth)
-    value = metric.aggregate() if metric.get_buffer() is not None else None
-    return {"dice": float(value.nan_to_num())} if isinstance(value, Tensor) else {}
+    """Mean Dice over slices and classes; a class that a slice does not have is no figure."""
+    scores = [
+        value
+        for batch in batches
+        for value in method.scores(batch).values()  # type: ignore[attr-defined]
+        if value == value
+    ]
+    return {"dice": sum(scores) / len(scores)} if scores else {}
 
 
 def _add(figures: dict[str, list[float]], name: str, fake: Tensor, truth: Tensor) -> None:
