@@ -45,18 +45,12 @@ class MedColorize(ScriptedLoadableModule):
 
 
 def onStartupCompleted():
-    """What needs the rest of the application: sample data, the settings page, the DICOM plugin."""
+    """What needs the rest of the application: sample data, the settings page."""
     from MedColorizePanelLib import sampleData, settingsPanel
 
     sampleData.register(os.path.dirname(os.path.abspath(__file__)))
     if not slicer.app.commandOptions().noMainWindow:
         settingsPanel.register()
-    try:
-        from MedColorizePanelLib import dicomPlugin
-    except ImportError as error:
-        logging.debug(f"MedColorize: no DICOM in this application ({error})")
-    else:
-        dicomPlugin.register()
 
 
 #

@@ -128,7 +128,7 @@ class ColorizeTab:
         reason = self.whyNot()
         running = self._job is not None
         apply, preview = self.ui.applyButton, self.ui.previewButton
-        apply.text = _("Cancel") if running else _("Apply")
+        apply.text = _("&Cancel") if running else _("&Apply")
         apply.toolTip = (
             _("Stop colouring; the scene stays as it was.") if running else reason or _("Colour the volume.")
         )

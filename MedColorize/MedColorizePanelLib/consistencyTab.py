@@ -72,7 +72,7 @@ class ConsistencyTab:
     def update(self):
         reason = self._whyNot()
         button = self.ui.measureButton
-        button.text = _("Cancel") if self._job is not None else _("Measure")
+        button.text = _("&Cancel") if self._job is not None else _("&Measure")
         button.enabled = self._job is not None or not reason
         button.toolTip = reason or _("Slice-to-slice consistency of the colour, and how well the gray signal was kept.")
 

@@ -83,7 +83,7 @@ class TrainTab:
 
     def update(self):
         ui, reason, running = self.ui, self._whyNot(), self._job is not None
-        ui.trainButton.text = _("Stop") if running else _("Resume") if self._resumable() else _("Start")
+        ui.trainButton.text = _("&Stop") if running else _("Resu&me") if self._resumable() else _("&Start")
         ui.trainButton.enabled = running or not reason
         ui.trainButton.toolTip = (
             _("Stops at the next step; the run can be resumed.") if running else reason or _("Train in the background.")

@@ -249,7 +249,7 @@ class ViewTab:
             frames = tempfile.mkdtemp(prefix="MedColorize-frames-", dir=slicer.app.temporaryPath)
             capture = ScreenCapture.ScreenCaptureLogic()
             capture.capture3dViewRotation(
-                self._view(), -180, 180, FRAMES, ScreenCapture.AXIS_YAW, frames, "frame_%05d.png"
+                self._view().mrmlViewNode(), -180, 180, FRAMES, ScreenCapture.AXIS_YAW, frames, "frame_%05d.png"
             )
 
             def done(result):

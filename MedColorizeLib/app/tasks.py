@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..progress import CancelToken, OnProgress
+from ..progress import CancelToken, OnProgress, Progress, track
 from . import protocol
 
 Task = Callable[[dict[str, Any], Path, OnProgress, CancelToken], Any]
@@ -270,6 +270,60 @@ def film(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel:
     return {"path": str(path)}
 
 
+def write_dicom(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Write a coloured volume as RGB Secondary Capture; patient and study from the gray series, else from the tags."""
+    from ..imaging.scan import ColorHeader
+    from ..imaging.volume import Origin
+    from ..imaging.write import open_color_writer
+
+    color = protocol.load_color(folder, request["color"])
+    source = tuple(Path(file) for file in request.get("source", []))
+    origin = Origin(source[0].parent, files=source) if source else None
+    header = ColorHeader(color.shape, 3, color.affine, 1, color.provenance, origin)
+    target = Path(request["directory"])
+    with open_color_writer(target, header) as writer:
+        for k in track(range(color.shape[0]), "write", color.shape[0], on_progress, cancel):
+            writer.write(np.ascontiguousarray(color.rgb[k : k + 1]))
+        writer.commit()
+    tags = dict(request.get("tags", {}))
+    if source:  # who it is, is known from the series itself
+        tags = {name: tags[name] for name in ("SeriesDescription", "SeriesNumber") if name in tags}
+    _set_tags(target, tags)
+    return {"directory": str(target)}
+
+
+def _set_tags(target: Path, tags: dict[str, str]) -> None:
+    from pydicom import dcmread
+
+    for file in sorted(target.iterdir()) if tags else ():
+        data = dcmread(file)
+        for name, value in tags.items():
+            setattr(data, name, value)
+        data.save_as(file)
+
+
+def read_color(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
+    """Read a coloured DICOM series back, as RGBA with the opacity that 3D needs."""
+    from ..imaging.read import read_color as read
+
+    files = [Path(file) for file in request["files"]]
+    place = folder / "series"
+    place.mkdir()
+    for number, file in enumerate(files):  # just these files: others may lie beside them
+        link = place / f"{number:06d}.dcm"
+        try:
+            link.symlink_to(file)
+        except OSError:
+            import shutil
+
+            shutil.copyfile(file, link)
+    color = read(files[0] if len(files) == 1 else place)
+    with_rgb = protocol.ArrayFile(folder / "rgb.npy", (*color.shape, 3), np.uint8)
+    with_rgb.write(color.rgb)
+    with_rgb.close()
+    return alpha({"color": protocol.describe(color, "rgb.npy")}, folder, on_progress, cancel)
+
+
 def _colorizer(request: dict[str, Any]) -> Any:
     from ..inference.colorizer import Colorizer
 
@@ -303,5 +357,7 @@ TASKS: dict[str, Task] = {
     "add_model": add_model,
     "remove_model": remove_model,
     "alpha": alpha,
+    "write_dicom": write_dicom,
+    "read_color": read_color,
     "film": film,
 }

@@ -168,12 +168,12 @@ def test_preview_shows_the_slice_of_the_red_view(panel: Panel) -> None:
 def test_cancel_while_colouring_leaves_nothing(panel: Panel) -> None:
     add_ball()
     pid = busy(panel)
-    assert panel.ui.applyButton.text == "Cancel"
+    assert panel.ui.applyButton.text == "&Cancel"
     panel.ui.applyButton.click()
     assert not panel.ui.applyButton.enabled  # a second click has nothing to add
     panel.wait(lambda: panel.colorize._job is None)
     assert dead_within(pid)
-    assert (panel.ui.applyButton.text, panel.ui.applyButton.enabled) == ("Apply", True)
+    assert (panel.ui.applyButton.text, panel.ui.applyButton.enabled) == ("&Apply", True)
     assert "Cancelled" in panel.ui.statusLabel.text
     assert panel.host.displays == []
     assert panel.coloured() == []
@@ -280,7 +280,7 @@ def test_scene_closed_while_colouring(panel: Panel) -> None:
     assert panel.colorize._job is None
     assert panel.coloured() == []
     assert panel.host.displays == []
-    assert panel.ui.applyButton.text == "Apply"
+    assert panel.ui.applyButton.text == "&Apply"
     add_ball("next")
     assert panel.parameters is not None
     slow_down(panel, "pass")
@@ -403,7 +403,7 @@ def test_without_main_window_the_module_loads_and_colours(tmp_path: Path) -> Non
 
 
 def test_every_visible_text_is_translatable(tmp_path: Path) -> None:
-    framework.Translations.table = {"Cancel": "Abbrechen", "Apply": "Anwenden"}
+    framework.Translations.table = {"&Cancel": "Abbrechen", "&Apply": "Anwenden"}
     try:
         panel = make_panel(tmp_path)
         assert panel.ui.applyButton.text == "Anwenden"

@@ -1,0 +1,101 @@
+"""Takes the pictures of Docs/Panel.md: every tab in use, at 500 pixels. `python Testing/Host/make_panel_figures.py [FOLDER]`.
+
+The volume is the MNI template, which has no face; the training pictures are its slices.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from panel_host.fixtures import REPOSITORY, Panel, make_panel
+from PySide6 import QtGui, QtWidgets
+
+TABS = ("colorize", "view", "consistency", "train", "models")
+
+
+def dark() -> QtGui.QPalette:
+    """Colours as those of Slicer's dark style."""
+    palette = QtGui.QPalette(QtGui.QColor(48, 48, 52), QtGui.QColor(48, 48, 52))
+    role = QtGui.QPalette.ColorRole
+    for name, color in {
+        role.Base: (32, 32, 35), role.AlternateBase: (40, 40, 44), role.Text: (230, 230, 230),
+        role.WindowText: (230, 230, 230), role.ButtonText: (230, 230, 230), role.Highlight: (60, 120, 190),
+        role.PlaceholderText: (140, 140, 140), role.ToolTipBase: (60, 60, 60), role.ToolTipText: (230, 230, 230),
+    }.items():  # fmt: skip
+        palette.setColor(name, QtGui.QColor(*color))
+    for name in (role.Text, role.WindowText, role.ButtonText):
+        palette.setColor(QtGui.QPalette.ColorGroup.Disabled, name, QtGui.QColor(128, 128, 128))
+    return palette
+
+
+def fill(panel: Panel, folder: Path) -> None:
+    """Put every tab to use."""
+    import slicer
+    from PIL import Image
+
+    from MedColorizeLib.app.sample import mni_path
+    from MedColorizeLib.imaging.read import read_volume
+    from MedColorizeLib.mrml import nodes
+
+    panel.parameters.inputVolume = nodes.node_from_volume(slicer.mrmlScene, read_volume(mni_path()), "MNI152 T1")
+    panel.choose_model("palette:head-mr")
+    panel.host.app.layoutManager().sliceWidget("Red").mrmlSliceNode().SetSliceOffset(12)
+    panel.ui.previewButton.click()
+    panel.wait(lambda: panel.colorize._previewJob is None)
+    panel.apply()
+    assert panel.host.displays == [], panel.host.displays
+    rgb, gray = (nodes.array_from_node(node) for node in (panel.coloured()[0], panel.parameters.inputVolume))
+    for name, array in (("gray", gray * (255 / gray.max())), ("color", rgb)):
+        (folder / name).mkdir()
+        for k in range(40, 130, 3):
+            Image.fromarray(array[k, ::-1].astype(np.uint8)).resize((96, 96)).save(folder / name / f"{k}.png")
+    # One slice with a colour of its own, as networks that work slice by slice give: something to find.
+    rgb[95, ..., 0] = np.where(rgb[95].max(-1) > 40, np.clip(rgb[95, ..., 0].astype(int) + 26, 0, 255), rgb[95, ..., 0])
+    panel.ui.measureButton.click()
+    panel.wait(lambda: panel.consistency._job is None, 120)
+    assert panel.host.displays == [], panel.host.displays
+    ui = panel.ui
+    ui.trainGrayPath.currentPath, ui.trainColorPath.currentPath = str(folder / "gray"), str(folder / "color")
+    ui.trainRunPath.currentPath = str(folder / "run")
+    ui.trainRecipeComboBox.currentIndex = ui.trainRecipeComboBox.findData("cyclegan-unet")
+    panel.widget.logic.recipeChanges = ["data.size=64", "budget.iterations=2000", "budget.samples_every=20"]
+    ui.trainButton.click()
+    panel.wait(lambda: panel.host.displays or len(panel.train._history.get("step", [])) > 20 and panel.train._sample, 180)
+    assert panel.host.displays == [], panel.host.displays
+    names = [model["name"] for model in panel.models._shown]
+    ui.modelsTable.selectRow(names.index("head-mr"))
+
+
+def main() -> None:
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "Docs" / "Figures"
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="figures-") as name:
+        folder = Path(name)
+        os.environ["MEDCOLORIZE_MODELS"] = str(folder / "models")
+        panel = make_panel(folder / "host")
+        application = QtWidgets.QApplication.instance()
+        application.setStyle("Fusion")
+        light, font = QtGui.QPalette(application.palette()), QtGui.QFont(application.font())
+        fill(panel, folder)
+        for suffix, palette, size in (("", light, 10), ("-dark", dark(), 10), ("-large", light, 15)):
+            application.setPalette(palette)
+            font.setPointSize(size)
+            application.setFont(font)
+            panel.host.turn(0.2)
+            for index, tab in enumerate(TABS):
+                panel.ui.tabWidget.currentIndex = index
+                panel.host.grab(target / f"panel-{tab}{suffix}.png")
+        panel.ui.trainButton.click()
+        panel.wait(lambda: panel.train._job is None, 60)
+        panel.host.close()
+
+
+if __name__ == "__main__":
+    main()
