@@ -37,6 +37,7 @@ from .stack import (
 from .trust import trust_of
 
 if TYPE_CHECKING:
+    from .fidelity import Perceptual
     from .frechet import Features
 
 Codes = NDArray[np.uint8]
@@ -52,6 +53,7 @@ def run(
     reference: ColorVolume | None,
     reference_set: Sequence[Codes] | None,
     features: Features | None,
+    perceptual: Perceptual | None,
     on_progress: OnProgress | None,
     cancel: CancelToken | None,
 ) -> Assessment:
@@ -82,8 +84,9 @@ def run(
     fidelity = luma_fidelity(gray_codes, color.rgb, planes.joint, planes.colorfulness, present)
     truth = distance = None
     if reference is not None:
-        truth = against_truth(color.rgb, reference.rgb, mask)
-        notes.append("LPIPS was not computed: it needs weights that do not come with MedColorize.")
+        truth = against_truth(color.rgb, reference.rgb, mask, perceptual)
+        if perceptual is None:
+            notes.append("LPIPS was not computed: it needs weights that do not come with MedColorize.")
     if reference_set is not None:
         pictures = [color.rgb[k] for k in np.flatnonzero(present)]
         distance = picture_distance(pictures, reference_set, features, on_progress, cancel)

@@ -34,6 +34,7 @@ from .records import (
 )
 
 if TYPE_CHECKING:
+    from .fidelity import Perceptual
     from .frechet import Features
 
 SCHEMA = "medcolorize-report/1"
@@ -119,6 +120,7 @@ def assess(
     reference: ColorVolume | None = None,
     reference_set: Sequence[NDArray[np.uint8]] | None = None,
     features: Features | None = None,
+    perceptual: Perceptual | None = None,
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
 ) -> Assessment:
@@ -128,6 +130,7 @@ def assess(
     `foreground`: where the body is; without it, `imaging.foreground` finds it in `gray_codes`.
     `reference`: the true colour on the same grid. `reference_set`: pictures (J, I, 3) to take the Frechet distance to,
     in the space of `features` (without them: Lab statistics, which need no weights and are not FID).
+    `perceptual`: a learned distance to `reference`, such as `networks.lpips`.
     """
     from .assessing import run
 
@@ -139,6 +142,7 @@ def assess(
         reference=reference,
         reference_set=reference_set,
         features=features,
+        perceptual=perceptual,
         on_progress=on_progress,
         cancel=cancel,
     )

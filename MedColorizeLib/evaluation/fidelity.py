@@ -7,7 +7,7 @@ say what was kept, never that the colour is good.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..imaging.colorspaces import luma_codes
 from .colordiff import chroma_difference, ciede2000, lab
 from .fsim import fsim, fsimc
-from .records import Distance, Fidelity, Truth
+from .records import Fidelity, Truth
 from .stack import mirrored
 
 SSIM_SLICES = 12
@@ -136,12 +136,19 @@ def luma_fidelity(
     )
 
 
+class Perceptual(Protocol):
+    """LPIPS, or another learned distance of two pictures; networks come in through here."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, first: Codes, second: Codes) -> float:
+        """Of two pictures (J, I, 3)."""
+        ...
+
+
 def against_truth(
-    rgb: Codes,
-    truth: Codes,
-    foreground: NDArray[np.bool_],
-    lpips: float = math.nan,
-    distance: Distance | None = None,
+    rgb: Codes, truth: Codes, foreground: NDArray[np.bool_], perceptual: Perceptual | None = None
 ) -> Truth:
     """The result against the true colour: Liang's three and FSIM(c) as means over slices, CIEDE2000 over the body."""
     used = spread_slices(np.asarray(foreground.any(axis=(1, 2))), SSIM_SLICES)
@@ -163,8 +170,7 @@ def against_truth(
         ciede2000_mean=float(full.mean()) if len(full) else math.nan,
         ciede2000_p95=float(np.percentile(full, 95)) if len(full) else math.nan,
         chroma_mean=float(chroma.mean(dtype=np.float64)) if len(chroma) else math.nan,
-        lpips=lpips,
-        distance=distance,
+        lpips=_mean([perceptual(*pair) for pair in some]) if perceptual else math.nan,
     )
 
 

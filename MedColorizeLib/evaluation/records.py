@@ -92,7 +92,7 @@ class Truth:
     chroma_mean: float
     """The same at equal lightness: what the colouring alone got wrong."""
     lpips: float
-    """NaN: needs weights that this project does not ship."""
+    """NaN where no network was given: it needs weights that this project does not ship."""
     distance: Distance | None = None
 
 
