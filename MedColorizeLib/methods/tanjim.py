@@ -22,7 +22,6 @@ from torch.optim import Adam, Optimizer
 from ..losses.gray import gray_of
 from ..networks.fold import fold
 from ..networks.lab import AB_SCALE, lab_of, lightness_of, picture_of
-from ..networks.resnet9 import ResnetGenerator
 from ..networks.tanjim import FourLayers, ImageDiscriminator, TenLayers
 from .base import Batch, Engine, MethodOptions, evaluating, middle, option
 from .cycle import Sides
@@ -76,13 +75,12 @@ class ColorCode:
 class Coloring(nn.Module):
     """A network with its code around it: gray slices in, RGB out."""
 
-    def __init__(self, network: nn.Module, code: ColorCode, *, repeat: bool = False) -> None:
+    def __init__(self, network: nn.Module, code: ColorCode) -> None:
         super().__init__()
-        self.network, self.code, self.repeat = network, code, repeat
+        self.network, self.code = network, code
 
     def forward(self, gray: Tensor) -> Tensor:
-        given = self.code.gray(middle(gray).expand(-1, 3, -1, -1) if self.repeat else gray)
-        return self.code.picture(self.network(given), middle(gray))
+        return self.code.picture(self.network(self.code.gray(gray)), middle(gray))
 
 
 @dataclass(frozen=True)
@@ -221,24 +219,12 @@ class TanjimCycleGAN(CycleGAN):
             }
 
     def inference_network(self) -> nn.Module:
-        return fold(Coloring(self.g, self.code, repeat=self.options.generator_input == "rgb"))
+        return Coloring(super().inference_network(), self.code)
 
     @classmethod
     def build_inference(cls, config: Mapping[str, Any]) -> nn.Module:
         options = cls.Options.from_mapping(config["options"])
-        repeat = options.generator_input == "rgb"
-        if options.generator == "unet256":
-            from ..networks.unet256 import UnetGenerator
-
-            network: nn.Module = UnetGenerator(
-                3 if repeat else int(config["slices"]), 3, width=options.width, depth=options.depth
-            )
-        else:
-            network = ResnetGenerator(
-                3 if repeat else int(config["slices"]), 3, width=options.width, blocks=options.blocks
-            )
-        code = ColorCode(options.space, options.normalise, copied=False)
-        return fold(Coloring(network, code, repeat=repeat))
+        return Coloring(super().build_inference(config), ColorCode(options.space, options.normalise, copied=False))
 
 
 def _gray_code(back: Tensor, code: ColorCode) -> Tensor:
