@@ -69,7 +69,7 @@ def make_task(
 ) -> Task:
     """The images of run number `run`; what has to be written for training lies in `work`."""
     if table.data == "brain":
-        return _brain(sources, budget, on_progress, cancel)
+        return _brain(sources, budget, work / "cache", on_progress, cancel)
     return _retina(table, sources, budget, run, work)
 
 
@@ -152,7 +152,9 @@ def _save(folder: Path, pictures: Sequence[Codes]) -> None:
         Image.fromarray(picture).save(folder / f"p{number:04d}.png")
 
 
-def _brain(sources: Sources, budget: Budget, on_progress: OnProgress | None, cancel: CancelToken | None) -> Task:
+def _brain(
+    sources: Sources, budget: Budget, cache: Path, on_progress: OnProgress | None, cancel: CancelToken | None
+) -> Task:
     """Slices of held-out heads are judged; the others, and cryosections away from the held-out ones, are trained on."""
     from ..training.prepare import prepare
     from ..training.settings import DataSettings
@@ -192,14 +194,14 @@ def _brain(sources: Sources, budget: Budget, on_progress: OnProgress | None, can
     stacks, places = [], []
     for source in select(find_sources(gray), wanted, ()):
         if source.subject in held:
-            made = prepare(source, plain, "gray", on_progress=on_progress, cancel=cancel)
+            made = prepare(source, plain, "gray", cache=cache, on_progress=on_progress, cancel=cancel)
             usable = np.flatnonzero(made.fractions > 0.05)
             chosen = usable[np.unique(np.linspace(0, len(usable) - 1, _slices_per_subject(budget)).astype(int))]
             stacks.append(np.asarray(made.pictures[chosen]))
             places.append(len(chosen))
     reference: list[Codes] = []
     for source in select(find_sources(color), held_color, ()):
-        made = prepare(source, plain, "color", on_progress=on_progress, cancel=cancel)
+        made = prepare(source, plain, "color", cache=cache, on_progress=on_progress, cancel=cancel)
         reference += [np.asarray(made.pictures[n]) for n in np.flatnonzero(made.fractions > 0.05)]
     notes = (
         f"{len(subjects) - len(held)} subjects trained on, {len(held)} held out; "

@@ -20,6 +20,8 @@ from .report_numbers import figure, graded, percent
 from .report_pictures import View, body_box, ribbon_png, slice_png, view
 
 WORST = 4
+_FIRST = ("method", "model", "title", "model_version", "fidelity", "input_sha256", "model_sha256", "program")
+_SAID_ELSEWHERE = ("window", "window_name", "notice", "synthetic_color")
 
 
 def grade_cards(grades: Sequence[Grade]) -> str:
@@ -240,12 +242,14 @@ def provenance(content: dict[str, Any], assessment: Assessment, window: str) -> 
     """What was coloured, by what, and how it was judged."""
     facts = assessment.facts
     k, j, i = facts.shape
+    first = [name for name in _FIRST if name in content]
+    ordered = [*first, *(name for name in content if name not in (*first, *_SAID_ELSEWHERE))]
     mm = " × ".join(number(round(v, 4)) for v in reversed(facts.spacing_mm))
     pairs = [
         ("Volume", f"{i} × {j} × {k} voxels (I, J, K) of {mm} mm"),
         ("Foreground", f"{percent(facts.foreground_share)} of the voxels"),
         ("Gray window", escape(window)),
-        *((_words(name), _value(value)) for name, value in content.items()),
+        *((_words(name), _value(content[name])) for name in ordered if content[name] not in ("", None, [], {})),
     ]
     return page.facts(pairs)
 
