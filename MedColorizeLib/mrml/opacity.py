@@ -31,32 +31,32 @@ def with_alpha(color: ColorVolume) -> ColorVolume:
     return ColorVolume(out, color.affine, color.provenance, color.notes)
 
 
-_REACH_MM = 1.4
+_REACH_MM = 2.5
 _SLAB = 16
 
 
 def lend_colors(array: NDArray[np.uint8], visible: float, spacing: tuple[float, float, float]) -> None:
-    """Give voxels whose alpha is below `visible` the colour of visible tissue beside them, in place.
+    """Give voxels whose alpha is below `visible` the mean colour of visible tissue within 2.5 mm, in place.
 
     A voxel half in tissue and half in air is as dark as it was measured, and so is what a ray meets first: skin would
     look burnt. Alpha, which decides what is seen, stays as it was measured, and so do all voxels that are clearly seen.
     """
     from scipy import ndimage
 
-    sigma = [_REACH_MM / mm for mm in spacing]
-    halo = int(np.ceil(3 * sigma[0]))
+    reach = [round(_REACH_MM / mm) for mm in spacing]
+    size = [2 * voxels + 1 for voxels in reach]
     depth = array.shape[0]
     # Earlier slabs have changed only voxels that have no weight, so later ones are not affected.
     for start in range(0, depth, _SLAB):
         stop = min(depth, start + _SLAB)
-        low, high = max(0, start - halo), min(depth, stop + halo)
+        low, high = max(0, start - reach[0]), min(depth, stop + reach[0])
         own = slice(start - low, stop - low)
         part = array[low:high]
         weight = (part[..., 3] >= visible).astype(np.float32)
-        near = ndimage.gaussian_filter(weight, sigma, mode="nearest", truncate=3.0)[own]
-        lent = (weight[own] == 0) & (near > 1e-3)
+        near = ndimage.uniform_filter(weight, size, mode="constant")[own]
+        lent = (weight[own] == 0) & (near > 0.5 / np.prod(size))
         if not lent.any():
             continue
         for channel in range(3):
-            spread = ndimage.gaussian_filter(part[..., channel] * weight, sigma, mode="nearest", truncate=3.0)[own]
+            spread = ndimage.uniform_filter(part[..., channel] * weight, size, mode="constant")[own]
             array[start:stop, ..., channel][lent] = np.clip(np.rint(spread[lent] / near[lent]), 0, 255)

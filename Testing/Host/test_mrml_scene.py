@@ -14,8 +14,9 @@ from MedColorizeLib.errors import InputError, OutputError, UsageError
 from MedColorizeLib.imaging.volume import ColorVolume, LabelVolume, Volume
 from MedColorizeLib.mrml import nodes, rendering
 from MedColorizeLib.mrml import scene as scenes
-from MedColorizeLib.mrml.geometry import read_affine
+from MedColorizeLib.mrml.geometry import matrix, read_affine
 from MedColorizeLib.mrml.host import close_scene, new_scene
+from MedColorizeLib.mrml.offscreen import Stage
 from MedColorizeLib.mrml.rendering import Look
 from MedColorizeLib.mrml.storage import load_color_node, load_volume_node, save_node
 
@@ -88,6 +89,32 @@ def test_a_saved_scene_comes_back_whole(scene, oblique, tmp_path, ending):
 def opacity(display) -> list[float]:
     function = display.GetVolumePropertyNode().GetVolumeProperty().GetScalarOpacity()
     return [function.GetValue(code) for code in range(0, 256, 5)]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_loaded_scene_is_drawn_as_it_was_saved(scene, tmp_path, moved):
+    array = np.zeros((24, 28, 32, 4), np.uint8)
+    array[4:20, 5:23, 6:26] = (210, 120, 90, 200)
+    array[14:20, 14:23, 6:16] = (70, 90, 220, 255)
+    color = ColorVolume(array, np.diag([-1.5, 1.2, 2.0, 1.0]), {"modality": "MR"})
+    shown = scenes.fill(scene, [color], background="white")
+    if moved:
+        transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        transform.SetMatrixTransformToParent(
+            matrix(np.array([[1, 0, 0, 9], [0, 1, 0, -7], [0, 0, 1, 5], [0, 0, 0, 1.0]]))
+        )
+        shown.volumes[0].SetAndObserveTransformNodeID(transform.GetID())
+
+    def drawn(of) -> np.ndarray:
+        with Stage(of, of.GetFirstNodeByClass("vtkMRMLViewNode"), (100, 100)) as stage:
+            return stage.picture().astype(int)
+
+    before = drawn(scene)
+    assert (before.min(axis=-1) < 200).mean() > 0.2
+    loaded = scenes.load_scene(scenes.save_scene(scene, tmp_path / "a.mrb"))
+    after = drawn(loaded)
+    close_scene(loaded)
+    assert np.abs(after - before).mean() < 1.0
 
 
 def test_nothing_in_a_bundle_tells_where_it_came_from(scene, tmp_path):
