@@ -25,7 +25,7 @@ def fit_gamut(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """8-bit colours with the chroma of `proposal` (..., 3 in 0..255) and the luma that `fidelity` asks for.
 
-    Also returns where colour left the gamut and so gave up chroma (`free`: was clipped).
+    Also returns where colour left the gamut and so gave up more than a tenth of its chroma (`free`: was clipped).
     """
     proposal = np.nan_to_num(np.asarray(proposal, dtype=np.float32), nan=0.0, posinf=255.0, neginf=0.0)
     if fidelity == "free":
@@ -35,7 +35,7 @@ def fit_gamut(
     target = target_luma(own, gray, fidelity)
     chroma = proposal - own[..., None]
     top, bottom = chroma.max(axis=-1), chroma.min(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         room = np.minimum(
             np.where(top > 0, (255 - target) / top, np.inf), np.where(bottom < 0, target / -bottom, np.inf)
         )
@@ -43,7 +43,7 @@ def fit_gamut(
     colors = np.clip(np.rint(target[..., None] + chroma * kept[..., None]), 0, 255).astype(np.uint8)
     if fidelity == "exact":
         _mend_rounding(colors, gray)
-    return colors, kept < 0.999
+    return colors, kept < 0.9
 
 
 def target_luma(own: NDArray[Any], gray: NDArray[Any], fidelity: Fidelity) -> NDArray[np.float32]:

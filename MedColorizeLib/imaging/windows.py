@@ -84,10 +84,11 @@ def auto_window(volume: Volume) -> Window:
             # Low enough that the colour of fat can be seen, high enough that only dense bone is white.
             return Window(-350.0, float(np.clip(np.percentile(body, 98), 250, 600)), "auto CT")
     inside = values[values > _split(values)]
-    low, high = float(np.percentile(values, 0.5)), float(np.percentile(inside if inside.size else values, 98.5))
-    if low >= high:
-        low, high = least, most
-    return Window(low, high, "auto")
+    low, bright = float(np.percentile(values, 0.5)), float(np.percentile(inside if inside.size else values, 95))
+    if low >= bright:
+        low, bright = least, most
+    # White can hold no colour, so bright tissue stays a tenth below it; what is brighter still (fat) has that room.
+    return Window(low, low + (bright - low) / 0.9, "auto")
 
 
 def _split(values: NDArray[Any]) -> float:
