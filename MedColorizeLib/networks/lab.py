@@ -31,7 +31,17 @@ def lightness_of(gray: Tensor) -> Tensor:
     return 116 * root - 16
 
 
+_MOST_CHROMA = 21.0
+"""No sRGB colour has more chroma than this many times its L (blue near black comes to 20.4)."""
+
+
 def picture_of(lightness: Tensor, ab: Tensor) -> Tensor:
-    """L (N, 1, H, W) and ab (N, 2, H, W) -> RGB in [-1, 1]; what lies outside sRGB is clipped to it."""
-    rgb: Tensor = lab_to_rgb(torch.cat([lightness.float(), ab.float()], 1), clip=True)
+    """L (N, 1, H, W) and ab (N, 2, H, W) -> RGB in [-1, 1]; what lies outside sRGB is clipped to it.
+
+    Chroma that no colour of this L can have is taken back first, so that black stays black whatever ab a network gives.
+    """
+    lightness, ab = lightness.float(), ab.float()
+    chroma = (ab.square().sum(1, keepdim=True) + 1e-6).sqrt()
+    ab = ab * (_MOST_CHROMA * lightness / chroma).clamp(0, 1)
+    rgb: Tensor = lab_to_rgb(torch.cat([lightness, ab], 1), clip=True)
     return rgb * 2 - 1

@@ -237,3 +237,12 @@ def test_lightness_of_gray_is_that_of_the_achromatic_colour_slice_by_slice() -> 
     lightness_of(black).sum().backward()
     assert black.grad is not None
     assert torch.isfinite(black.grad).all()
+
+
+def test_black_stays_black_and_every_dark_colour_keeps_its_chroma() -> None:
+    black = picture_of(torch.zeros(1, 1, 2, 2), torch.full((1, 2, 2, 2), 60.0))
+    torch.testing.assert_close(black, torch.full((1, 3, 2, 2), -1.0), atol=1e-5, rtol=0)
+    levels = torch.arange(13) / 255 * 2 - 1
+    dark = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).reshape(1, 3, 13, 169)
+    lab = lab_of(dark)
+    torch.testing.assert_close(picture_of(lab[:, :1], lab[:, 1:]), dark, atol=1e-3, rtol=0)
