@@ -112,8 +112,7 @@ class DicomColorWriter:
             grid = self._grid
             near = self._source.near(grid.place(k), grid.step / grid.between, grid.between)
             data.SourceImageSequence = references(self._source, near)
-        content = np.ascontiguousarray(picture).tobytes()
-        data.PixelData = content + b"\0" * (len(content) % 2)
+        data.PixelData = np.ascontiguousarray(picture).tobytes()
         data["PixelData"].VR = "OB"
         save_file(data, self._target.temporary / f"{self._written + 1:05d}.dcm")
         self._written += 1
