@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 
-from .assessment import AxisConsistency, Band, FramesConsistency, Grade, TissueCurve
+from .assessment import AxisConsistency, Band, FramesConsistency, Grade, TissueCurve, UncertaintySummary
 from .charts import Band as Strip
 from .charts import Line as Curve
 from .charts import LineChart, Mark, number
@@ -113,6 +113,19 @@ def frames_chart(frames: FramesConsistency) -> str:
         marks_name="outlier frame, with its number",
     )
     return chart.figure()
+
+
+def uncertainty_chart(unsure: UncertaintySummary) -> str:
+    """Where along K several colourings of the same volume disagree."""
+    values = np.asarray(unsure.per_slice, dtype=np.float64)
+    chart = LineChart(
+        title=f"Disagreement between the colourings {' / '.join(unsure.names)}",
+        x=np.arange(len(values), dtype=np.float64),
+        x_label="slice",
+        y_label="mean difference, dE",
+        lines=[Curve("mean over the slice's foreground", values, 0)],
+    )
+    return chart.figure("High where the colour of a slice depends on the direction in which the volume was coloured.")
 
 
 def largest(tissues: Sequence[TissueCurve]) -> list[TissueCurve]:

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from . import page
 from .assessment import Assessment, AxisConsistency, Grade, TissueCurve
 from .charts import number
-from .report_charts import first_slice, flicker_chart, frames_chart, jump_chart, largest, scale_bar, tissue_charts
+from .report_charts import (
+    first_slice,
+    flicker_chart,
+    frames_chart,
+    jump_chart,
+    largest,
+    scale_bar,
+    tissue_charts,
+    uncertainty_chart,
+)
 from .report_numbers import figure, graded, percent
 from .report_pictures import View, body_box, ribbon_png, slice_png, view
 
@@ -132,6 +141,8 @@ def consistency(assessment: Assessment) -> str:
             parts.append(f"<details{opened}><summary>Across {escape(axis.plane)} slices</summary>{charts}</details>")
     if assessment.frames is not None:
         parts.append(frames_chart(assessment.frames))
+    if assessment.uncertainty is not None and len(assessment.uncertainty.per_slice):
+        parts.append(uncertainty_chart(assessment.uncertainty))
     return "".join(parts)
 
 
