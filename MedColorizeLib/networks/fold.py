@@ -1,8 +1,8 @@
 """Networks as built for inference: the same results from fewer operations.
 
 `fold` removes spectral norm, folds batch norm into convolutions, turns nearest x2 + 5x5 convolution into one 3x3
-convolution with a pixel shuffle, and drops biases that instance norm subtracts again. `merge_equal_channels` replaces
-three equal input channels by one. Not for: training (a folded network would train differently).
+convolution with a pixel shuffle, and computes wide 3x3 convolutions by Winograd's method. `merge_equal_channels`
+replaces three equal input channels by one. Not for: training (a folded network would train differently).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from .upsampling import UpsampleConv2d
+from .winograd import WinogradConv2d
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -32,6 +33,10 @@ def fold(network: NetworkT) -> NetworkT:
             if isinstance(child, UpsampleConv2d):
                 setattr(module, name, child.folded())
         _fold_batch_norm(module)
+    for module in list(folded.modules()):
+        for name, child in list(module.named_children()):
+            if WinogradConv2d.suits(child):
+                setattr(module, name, WinogradConv2d.of(child))  # type: ignore[arg-type]
     return folded.requires_grad_(False).eval()
 
 

@@ -1,6 +1,6 @@
 """How much faster the networks as built for inference are than as the papers write them, and how far they differ.
 
-    python Testing/Benchmarks/fold_speed.py [--size 256] [--rounds 9] [--threads 2] [--json FILE]
+    python Testing/Benchmarks/fold_speed.py [--size 256] [--rounds 9] [--threads 2] [--only TEXT] [--json FILE]
 
 Every network colours the same slice in turn, round after round, so that other work on the machine weighs on all alike;
 the table has medians and ratios within this one run. bf16 is measured where the processor computes it in hardware.
@@ -49,12 +49,14 @@ class AsWritten(nn.Module):
         return self.g(gray, *maps)
 
 
-def networks(bfloat16: bool) -> dict[str, tuple[Run, str]]:
-    """Name -> what to run, and the name it is compared with."""
+def networks(bfloat16: bool, only: str) -> dict[str, tuple[Run, str]]:
+    """Name -> what to run, and the name it is compared with. `only`: ResNet-9 and names that hold this text."""
     torch.manual_seed(0)
     found: dict[str, tuple[Run, str]] = {}
 
     def add(name: str, method: Method, plain: nn.Module) -> None:
+        if name != "ResNet-9" and only not in name:
+            return
         built = method.inference_network()
         found[f"{name}, as written"] = (plain, f"{name}, as written")
         found[f"{name}, as built"] = (built, f"{name}, as written")
@@ -87,10 +89,10 @@ def settle(method: ColorMedGAN) -> None:
                 nn.init.uniform_(module.weight, 0.5, 1.5)
 
 
-def measure(size: int, rounds: int) -> list[dict[str, Any]]:
+def measure(size: int, rounds: int, only: str) -> list[dict[str, Any]]:
     """One row a network."""
     gray = torch.rand(1, 1, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    runs = networks(computes_bfloat16("cpu"))
+    runs = networks(computes_bfloat16("cpu"), only)
     times: dict[str, list[float]] = {name: [] for name in runs}
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     pictures: dict[str, Tensor] = {}
@@ -118,10 +120,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--only", default="", metavar="TEXT", help="networks whose name holds this text")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows = measure(arguments.size, arguments.rounds)
+    rows = measure(arguments.size, arguments.rounds, arguments.only)
     print("| network | ms | of as written | of ResNet-9 | largest difference |\n|---|---|---|---|---|")
     for row in rows:
         print(

@@ -18,6 +18,7 @@ from MedColorizeLib.networks.resnet9 import ResnetGenerator
 from MedColorizeLib.networks.unet256 import UnetGenerator
 from MedColorizeLib.networks.unet_seg import UNetSeg
 from MedColorizeLib.networks.upsampling import UpsampleConv2d
+from MedColorizeLib.networks.winograd import WinogradConv2d
 
 __all__ = ["one_thread"]
 
@@ -106,6 +107,72 @@ def test_the_segmentation_network_is_kept_only_as_far_as_it_is_fused() -> None:
     gray = torch.rand(1, 1, 32, 48)
     with torch.no_grad():
         torch.testing.assert_close(network(gray), method.generate(gray), atol=1e-4, rtol=0)
+
+
+class TestWinograd:
+    @staticmethod
+    def pair(**options: object) -> tuple[nn.Conv2d, WinogradConv2d]:
+        convolution = nn.Conv2d(256, 257, 3, padding=1, **options).requires_grad_(False)  # type: ignore[arg-type]
+        return convolution, WinogradConv2d.of(convolution)
+
+    @pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
+    @pytest.mark.parametrize("bias", [True, False])
+    @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+    def test_gives_what_the_plain_convolution_gives(
+        self, padding_mode: str, bias: bool, layout: torch.memory_format
+    ) -> None:
+        plain, winograd = self.pair(padding_mode=padding_mode, bias=bias)
+        x = torch.randn(2, 256, 6, 10).to(memory_format=layout)
+        with patch.object(nn.Conv2d, "forward", side_effect=AssertionError("the plain form was used")):
+            found = winograd(x)
+        torch.testing.assert_close(found, plain(x), atol=2e-5, rtol=0)
+        assert winograd.state_dict().keys() == plain.state_dict().keys()
+
+    def test_rounds_no_worse_than_the_plain_convolution(self) -> None:
+        plain, winograd = self.pair()
+        x = torch.randn(1, 256, 16, 16)
+        exact = nn.functional.conv2d(x.double(), plain.weight.double(), plain.bias.double(), padding=1)  # type: ignore[union-attr]
+        assert (winograd(x) - exact).abs().max() <= 2 * (plain(x) - exact).abs().max()
+
+    @pytest.mark.parametrize("shape", [(1, 256, 5, 6), (1, 256, 96, 96)])
+    def test_odd_and_large_pictures_go_the_plain_way(self, shape: tuple[int, ...]) -> None:
+        plain, winograd = self.pair()
+        x = torch.randn(shape)
+        assert torch.equal(winograd(x), plain(x))
+
+    def test_new_weights_are_noticed(self) -> None:
+        (_, winograd), (other, _) = self.pair(), self.pair()
+        x = torch.randn(1, 256, 4, 4)
+        winograd(x)
+        winograd.load_state_dict(other.state_dict())
+        torch.testing.assert_close(winograd(x), other(x), atol=2e-5, rtol=0)
+
+    def test_gradients_go_the_plain_way(self) -> None:
+        _, winograd = self.pair()
+        x = torch.randn(1, 256, 4, 4, requires_grad=True)
+        winograd(x).sum().backward()
+        assert x.grad is not None
+
+    def test_only_wide_unit_stride_convolutions(self) -> None:
+        assert WinogradConv2d.suits(nn.Conv2d(256, 256, 3, padding=1))
+        for other in (
+            nn.Conv2d(128, 256, 3, padding=1),
+            nn.Conv2d(256, 256, 3, padding=1, stride=2),
+            nn.Conv2d(256, 256, 3),
+            nn.Conv2d(256, 256, 5, padding=2),
+            nn.Conv2d(256, 256, 3, padding=1, groups=2),
+            nn.ConvTranspose2d(256, 256, 3, padding=1),
+        ):
+            assert not WinogradConv2d.suits(other)
+
+    def test_folding_uses_it(self) -> None:
+        folded = fold(ResnetGenerator(1, width=64, blocks=1))
+        assert sum(isinstance(module, WinogradConv2d) for module in folded.modules()) == 2
+        plain = ResnetGenerator(1, width=64, blocks=1).eval()
+        plain.load_state_dict(folded.state_dict())
+        picture = torch.rand(1, 1, 32, 32)
+        with torch.no_grad():
+            torch.testing.assert_close(folded(picture), plain(picture), atol=1e-4, rtol=0)
 
 
 def test_half_precision_is_close() -> None:
