@@ -22,17 +22,20 @@ def mark_picture(
     ink = (235, 235, 235) if dark else (70, 74, 82)
     gap = max(4, unit // 60)
     font = ImageFont.load_default(max(10, unit // 32))
+    small_size = max(11, unit // 55)
+    # Small pictures have no room for the notice beside the lowest letter.
+    lift = small_size + gap if notice else 0
     places = {
         "left": ((gap, height / 2), "lm"),
         "right": ((width - gap, height / 2), "rm"),
         "top": ((width / 2, gap), "mt"),
-        "bottom": ((width / 2, height - gap), "mb"),
+        "bottom": ((width / 2, height - gap - lift), "mb"),
     }
     for side, text in letters.items():
         position, anchor = places[side]
         draw.text(position, text, fill=ink, font=font, anchor=anchor)
     if notice:
-        small = ImageFont.load_default(max(11, unit // 55))
+        small = ImageFont.load_default(small_size)
         draw.text((gap, height - gap), NOTICE, fill=ink, font=small, anchor="lb")
     return np.asarray(image)
 

@@ -240,6 +240,17 @@ def write_box(path):
     return write_color(path, ColorVolume(color.array, color.affine, {"method": "palette", "model": "head-mr"}))
 
 
+def test_the_commands_offer_what_there_is():
+    from MedColorizeLib.app.commands import render, scene
+    from MedColorizeLib.mrml import cuts, planes, views
+
+    assert tuple(views.VIEWS) == render._VIEWS
+    assert render._PLANES == planes.PLANES
+    assert tuple(cuts.CUTS) == render._CUTS
+    assert tuple(views.BACKGROUNDS) == render._BACKGROUNDS
+    assert render._PRESETS == scene._PRESETS == tuple(presets.PRESETS)
+
+
 def test_the_render_command_writes_pictures(tmp_path, capsys):
     from MedColorizeLib.app.cli import main
 
@@ -260,6 +271,7 @@ def test_the_render_command_writes_pictures(tmp_path, capsys):
     for wrong in (
         ["-o", str(tmp_path / "a.bmp")],
         ["-o", str(tmp_path / "a.gif"), "--view", "axial"],
+        ["-o", str(tmp_path / "a.gif"), "--frames", "0"],
         ["-o", str(tmp_path / "b.png"), "--view", "axial", "left"],
         ["-o", str(tmp_path / "b.png"), "--at", "0", "0", "0"],
     ):

@@ -83,6 +83,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError(f"A turntable starts from one 3D view. Give one --view, or write a .png instead of {ending}.")
     if (args.gray or args.at) and not flat:
         raise UsageError("--gray and --at are for slices: add --view planes.")
+    if not (1 <= args.frames <= 3600 and 0 < args.fps <= 120):
+        raise UsageError("A turntable has 1 to 3600 frames, and at most 120 of them a second.")
     color = read_color(args.input)
     document: dict[str, Any] = {"output": str(args.output), "views": views}
     if flat:
