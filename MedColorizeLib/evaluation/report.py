@@ -205,7 +205,7 @@ def _html(
     window = f"{gray.window[0]:g} to {gray.window[1]:g}" if gray.window else "the 8-bit codes that were handed in"
     window += f" ({gray.note})" if gray.note else ""
     made = report_sections.provenance(public(assessment.provenance), assessment, window)
-    remarks = page.notes([*assessment.sampling, *assessment.notes, *color.notes])
+    remarks = page.notes(public([*assessment.sampling, *assessment.notes, *color.notes]))
     body.append(page.section("How it was made and measured", made + remarks))
     footer = f"{WARNING} Slice numbers count from 0 in the order of the file. Report made {escape(created)} UTC."
     return page.page(title, subtitle, "".join(body), footer)

@@ -61,6 +61,7 @@ def document(
         "rendering": has_rendering,
         "slice_numbers": "from 0, in the order of the file",
         **plain,
+        "notes": public(plain["notes"]),
         "provenance": public(plain["provenance"]),
     }
 

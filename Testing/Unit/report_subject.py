@@ -39,5 +39,7 @@ def subject(
         "patient_name": "Doe^Jane",
         "options": {"weights": "/home/jane.doe/w.pth", "strength": 1.5},
     }
-    color = ColorVolume(rgb.clip(0, 255).round().astype(np.uint8), affine, provenance, ("A note.",))
+    color = ColorVolume(
+        rgb.clip(0, 255).round().astype(np.uint8), affine, provenance, ("A note.", "Read from /home/jane.doe/x.nii.")
+    )
     return Volume(array, affine, "MR"), color, LabelVolume(labels, affine, {1: "gray <b>matter</b>", 2: "white matter"})

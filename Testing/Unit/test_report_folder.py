@@ -170,6 +170,7 @@ def test_page_says_what_a_reader_needs(html: Collector, written: tuple[Path, dic
     assert "not for diagnosis" in text.lower()
     assert "A <b>title</b>" in text
     assert "gray <b>matter</b>" in text
+    assert "A note." in text
     for grade in written[1]["grades"].values():
         assert grade["title"] in text
     pictures = [attributes for tag, attributes in html.seen if tag == "img"]
