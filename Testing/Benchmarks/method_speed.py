@@ -57,10 +57,11 @@ class Variant:
         return self.method + (f" ({', '.join(extra)})" if extra else "")
 
 
-def variants(only: Sequence[str]) -> list[Variant]:
+def variants(only: Sequence[str], size: int) -> list[Variant]:
     """Every registered system, and the rows that the goals speak of."""
     found = [Variant(name) for name in method_names()]
-    found += [Variant("cyclegan", {"generator": "unet256"}), Variant("colormedgan", {"upsample": "deconv"})]
+    unet = {"generator": "unet256"} | ({"depth": size.bit_length() - 1} if size < 256 else {})
+    found += [Variant("cyclegan", unet), Variant("colormedgan", {"upsample": "deconv"})]
     if computes_bfloat16("cpu"):
         found += [Variant("cyclegan", precision="bf16"), Variant("colormedgan", precision="bf16")]
     return [each for each in found if not only or each.method in only or each.method == REFERENCE]
@@ -147,7 +148,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows = variants(arguments.only)
+    rows = variants(arguments.only, arguments.size)
     measure(rows, arguments.size, arguments.rounds)
     figures = table(rows)
     print("| system | M trained | step, s | steps/s | ratio | inference as built, ms | ratio |")
