@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, ModelError, OutputError, UsageError
+from ..errors import ModelError, OutputError, UsageError
 from ..evaluation.papers import Budget, Row, Table
 from ..evaluation.papers_output import markdown, to_csv, to_document
 from ..evaluation.papers_scores import RunScores, against_gray, against_truth
@@ -30,7 +30,7 @@ from .papers_data import Sources, Task, make_task
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
 
-SEGMENTATION = "segmentation-tissues"
+SEGMENTATION = "segmentation-unet"
 VGG19 = ("weights", "vgg19_conv1_1_to_conv3_4.npz")
 _SAMPLES = 4
 
@@ -182,13 +182,12 @@ class Bench:
         from ..training.loop import train
         from .exporting import export_run
 
-        if task.labels is None:
-            raise InputError("The row needs label maps for its segmentation network. Give their folder with --labels.")
         folder = self.out / "work" / f"segmentation-{number + 1}"
         bundle = folder.with_name(folder.name + "-bundle")
         if not bundle.is_dir():
-            settings = {**task.settings, **task.segmentation}
-            recipe = _changed(SEGMENTATION, {}, settings, self.budget.steps, number)
+            changes = task.segmentation
+            settings = {**task.settings, **changes.get("data", {})}
+            recipe = _changed(SEGMENTATION, changes.get("options", {}), settings, self.budget.steps, number)
             train(
                 recipe,
                 _folders(task.gray, None, task.labels),

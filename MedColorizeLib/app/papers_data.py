@@ -55,7 +55,7 @@ class Task:
     reference: Sequence[Codes] = ()
     notes: tuple[str, ...] = ()
     segmentation: dict[str, Any] = field(default_factory=dict)
-    """Changes to `settings` for training the segmentation network."""
+    """Changes to the segmentation network's recipe: its tables `data` and `options`."""
 
 
 def make_task(
@@ -212,8 +212,10 @@ def _brain(
         f"Slices at {256 / budget.size:g} mm per pixel. The paper has 50 094 MR slices of 414 subjects and 1707 "
         "cryosections of two bodies; here there is one body.",
     )
-    labels = sources.labels or (sources.data / "mr" / "oasis" if own_gray else None)
-    segmentation = {"labels_include": ["*_tissues.nii.gz"]} if labels == sources.data / "mr" / "oasis" else {}
+    labels, segmentation = sources.labels, {}
+    if labels is None and own_gray:
+        # CSF, gray and white matter; without any label maps the network learns classes of brightness.
+        labels, segmentation = gray, {"data": {"labels_include": ["*_tissues.nii.gz"]}, "options": {"classes": 4}}
     return Task(gray, color, labels, settings, np.concatenate(stacks), None, reference, notes, segmentation)
 
 
