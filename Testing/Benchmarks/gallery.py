@@ -25,9 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 DATA = Path(os.environ.get("MEDCOLORIZE_DATA", REPOSITORY.parent / "shared" / "data"))
 HELD_OUT = "mr/oasis/1017_t1.nii.gz"
-TERMS = (
-    "MRI: OASIS; cryosections: courtesy of the U.S. National Library of Medicine; label maps: Neuromorphometrics, CC BY-NC"
-)
+TERMS = "MRI: OASIS; cryosections: courtesy of the U.S. National Library of Medicine; label maps: Neuromorphometrics, CC BY-NC"
 
 COMMON = ["data.size=128", "data.spacing=2.0", "data.rotate=8.0", "data.zoom=0.1", "data.shift=0.05",
           "data.gray_background=foreground", "data.gray_from=folder", "data.levels=top",
@@ -50,30 +48,30 @@ class System:
 
 
 SYSTEMS = (
-    System("segmentation-unet", "Segmentation U-Net", 150, 4,
+    System("segmentation-unet", "Segmentation U-Net", 80, 2,
            ("options.widths=[16,32,64,128,256]", "classes=4", "learning_rate=1e-3", "data.levels=none"), loss="S_dice"),
     System("tanjim-4-lab", "Tanjim & Liu, 4 layers, LAB", 300, 4, ("learning_rate=3e-3",), loss="G_mse"),
-    System("tanjim-10-lab", "Tanjim & Liu, 10 layers, LAB", 300, 4, ("width=16", "learning_rate=1e-3"), loss="G_mse"),
-    System("lohar", "Lohar, as written", 120, 2, ("width=8", "learning_rate=1e-3"), loss="G_mse"),
-    System("lohar-adversarial", "Lohar, adversarial", 120, 2, ("width=8", "learning_rate=1e-3"), loss="G_mse"),
-    System("zhang", "Zhang 2016", 250, 2, ("width=16", "learning_rate=1e-3"), loss="G_classes"),
-    System("chromagan", "ChromaGAN", 200, 2, ("width=16", "critic_width=16", "learning_rate=5e-4"), loss="G_chroma"),
-    System("cyclegan-unet", "CycleGAN, U-Net", 250, 1,
+    System("tanjim-10-lab", "Tanjim & Liu, 10 layers, LAB", 150, 4, ("width=16", "learning_rate=1e-3"), loss="G_mse"),
+    System("lohar", "Lohar, as written", 60, 2, ("width=8", "learning_rate=1e-3"), loss="G_mse"),
+    System("lohar-adversarial", "Lohar, adversarial", 60, 2, ("width=8", "learning_rate=1e-3"), loss="G_mse"),
+    System("zhang", "Zhang 2016", 120, 2, ("width=16", "learning_rate=1e-3"), loss="G_classes"),
+    System("chromagan", "ChromaGAN", 100, 2, ("width=16", "critic_width=16", "learning_rate=5e-4"), loss="G_chroma"),
+    System("cyclegan-unet", "CycleGAN, U-Net", 150, 1,
            ("width=16", "discriminator_width=16", "depth=7", "generator_input=gray", "learning_rate=5e-4"),
            loss="identity_Y"),
-    System("cyclegan-resnet9", "CycleGAN, ResNet", 200, 1,
+    System("cyclegan-resnet9", "CycleGAN, ResNet", 100, 1,
            ("width=16", "discriminator_width=16", "blocks=6", "generator_input=gray", "learning_rate=5e-4"),
            loss="identity_Y"),
-    System("liang-2-proposal", "Liang 2021", 200, 1,
+    System("liang-2-proposal", "Liang 2021", 80, 1,
            ("width=16", "discriminator_width=16", "blocks=6", "generator_input=gray", "learning_rate=5e-4",
             "data.color_background=cryosection", *VGG), loss="identity_Y"),
-    System("tanjim-cyclegan-rgb", "Tanjim & Liu, CycleGAN", 200, 1,
+    System("tanjim-cyclegan-rgb", "Tanjim & Liu, CycleGAN", 80, 1,
            ("width=16", "discriminator_width=16", "blocks=6", "generator_input=gray", "learning_rate=5e-4"),
            loss="identity_Y"),
-    System("colorcyclegan", "colorCycleGAN", 200, 1,
+    System("colorcyclegan", "colorCycleGAN", 80, 1,
            ("width=16", "discriminator_width=16", "generator_input=gray", "learning_rate=5e-4", *VGG),
            loss="identity_Y"),
-    System("colormedgan", "ColorMedGAN", 200, 1,
+    System("colormedgan", "ColorMedGAN", 100, 1,
            ("width=16", "discriminator_width=16", "learning_rate=5e-4", *VGG), needs="segmentation-unet",
            loss="identity_Y"),
 )  # fmt: skip
@@ -92,7 +90,7 @@ def train_one(system: System, work: Path) -> None:
         return
     began = time.monotonic()
     changes = [*COMMON, f"budget.iterations={system.iterations}", f"data.batch={system.batch}", *system.changes]
-    changes += [f"budget.checkpoint_every={system.iterations // 2}", f"budget.epoch={system.iterations // 5}"]
+    changes += [f"budget.checkpoint_every={system.iterations // 2}", f"budget.epoch={system.iterations // 4}"]
     changes += ["data.validation_slices=8", "budget.keep=none"]  # no such figure: the last weights, not chosen ones
     if system.needs:
         changes.append(f"segmentation_weights={work / 'bundles' / system.needs}")
