@@ -65,6 +65,8 @@ def run(
         notes.append("No foreground was found, so every voxel was taken for tissue.")
         mask = np.ones(color.shape, dtype=bool)
     planes = measure_planes(gray_codes, color.rgb, mask, color.spacing, on_progress, cancel)
+    present = np.asarray(mask.any(axis=(1, 2)))
+    fidelity = luma_fidelity(gray_codes, color.rgb, planes.joint, planes.colorfulness, present)
     box = bounding_box(mask)
     classes = _classes(gray_codes, mask, labels, box, notes)
     stacks = []
@@ -79,9 +81,7 @@ def run(
         _tell(on_progress, cancel, "report: consistency", axis + 1, 3)
     if color.shape[0] < 3:
         notes.append("Fewer than three slices: what changes from slice to slice can't be judged.")
-    present = np.asarray(mask.any(axis=(1, 2)))
     trust = trust_of(planes, stacks[0], color.provenance, gray_codes.size)
-    fidelity = luma_fidelity(gray_codes, color.rgb, planes.joint, planes.colorfulness, present)
     truth = distance = None
     if reference is not None:
         truth = against_truth(color.rgb, reference.rgb, mask, perceptual)

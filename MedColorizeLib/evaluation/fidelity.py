@@ -18,7 +18,7 @@ from .fsim import fsim, fsimc
 from .records import Fidelity, Truth
 from .stack import mirrored
 
-SSIM_SLICES = 12
+SSIM_SLICES = 8
 FSIM_SLICES = 4
 PUBLISHED_WINDOW = 101
 

@@ -28,8 +28,11 @@ Plane = NDArray[np.float64]
 
 
 @functools.lru_cache(maxsize=4)
-def _filters(rows: int, columns: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Radial (scales, rows, columns) and angular (orientations, ...) parts of the filters, zero frequency at [0, 0]."""
+def _filters(rows: int, columns: int) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, ...]]:
+    """Radial (scales, rows, columns) and angular (orientations, ...) parts of the filters, zero frequency at [0, 0].
+
+    And, per orientation, the energy that noise whose smallest-scale median power is 1 would give: see `_noise`.
+    """
 
     def axis(length: int) -> Plane:
         # Kovesi's grid: for odd lengths it reaches exactly half a cycle on both sides.
@@ -56,36 +59,36 @@ def _filters(rows: int, columns: int) -> tuple[NDArray[np.float64], NDArray[np.f
         angle = orientation * np.pi / ORIENTATIONS
         away = np.abs(np.arctan2(np.sin(theta - angle), np.cos(theta - angle)))
         angular.append(np.exp(-(away**2) / (2 * sigma**2)))
-    return np.array(radial), np.array(angular)
+    bank, spreads = np.array(radial), np.array(angular)
+    return bank, spreads, tuple(_noise(bank * spread) for spread in spreads)
 
 
 def phase_congruency(plane: Plane) -> Plane:
     """Phase congruency of a picture (rows, columns): 0 to 1, high where the Fourier components agree in phase."""
-    radial, angular = _filters(*plane.shape)
+    radial, angular, noises = _filters(*plane.shape)
     spectrum = np.fft.fft2(plane)
     energies, amplitudes = np.zeros(plane.shape), np.zeros(plane.shape)
-    for spread in angular:
-        filters = radial * spread
-        responses = np.fft.ifft2(spectrum * filters)
+    for spread, noise in zip(angular, noises, strict=True):
+        responses = np.fft.ifft2(spectrum * (radial * spread))
         amplitude = np.abs(responses)
         total = responses.sum(axis=0)
         direction = total / (np.abs(total) + _EPSILON)
         along = responses.real * direction.real + responses.imag * direction.imag
         across = np.abs(responses.real * direction.imag - responses.imag * direction.real)
         energy = (along - across).sum(axis=0)
-        energies += np.maximum(energy - _noise(filters, amplitude[0]), 0)
+        # Noise shows at the smallest scale, where there is least of anything else.
+        energies += np.maximum(energy - noise * np.sqrt(np.median(amplitude[0] ** 2)), 0)
         amplitudes += amplitude.sum(axis=0)
     return np.where(amplitudes > 0, energies / np.where(amplitudes > 0, amplitudes, 1), 0.0)
 
 
-def _noise(filters: NDArray[np.float64], smallest: Plane) -> float:
-    """Energy that noise alone would give: Rayleigh distributed, its power judged at the smallest scale."""
-    power = np.median(smallest**2) / np.log(2) / (filters[0] ** 2).sum()
+def _noise(filters: NDArray[np.float64]) -> float:
+    """Energy that noise alone would give, Rayleigh distributed, if the median power at the smallest scale is 1."""
+    power = 1 / np.log(2) / (filters[0] ** 2).sum()
     kernels = np.fft.ifft2(filters).real * np.sqrt(filters[0].size)
     own = (kernels**2).sum()
     mixed = (kernels.sum(axis=0) ** 2).sum() - own  # twice the sum over pairs of scales
-    variance = 2 * power * own + 2 * power * mixed
-    tau = np.sqrt(max(variance, 0.0) / 2)
+    tau = np.sqrt(max(power * (own + mixed), 0.0))
     threshold = tau * np.sqrt(np.pi / 2) + NOISE_DEVIATIONS * np.sqrt((2 - np.pi / 2) * tau**2)
     return float(threshold / 1.7)  # the paper's empirical correction of Kovesi's estimate
 
