@@ -149,3 +149,12 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, repository: Path) -> None:
     assert process.returncode == 130, errors
     assert "Cancelled" in errors
     assert list(out.iterdir()) == []
+
+
+def test_info_of_a_dicom_folder(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(data / "dicom" / "brainix_flair")
+    assert main(["info", folder, "--json"]) == 0
+    (series,) = json.loads(capsys.readouterr().out)["series"]
+    assert series["size"] == [288, 288, 22]
+    assert main(["info", folder]) == 0
+    assert series["uid"] in capsys.readouterr().out

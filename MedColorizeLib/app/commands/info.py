@@ -51,7 +51,8 @@ def describe(path: Path) -> dict[str, Any]:
 
         from ...imaging.dicom_series import list_series
 
-        series = [asdict(one) for one in list_series(path)]
+        # Sizes are told as I x J x K, as for every other format.
+        series = [{**asdict(one), "size": list(one.size[::-1])} for one in list_series(path)]
         return {"path": str(path), "format": "dicom", "series": series}
     scan = open_scan(path)
     document: dict[str, Any] = {"path": str(path), "format": scan.format, "frames": scan.frames, **scan.info()}
@@ -67,10 +68,11 @@ def _lines(document: dict[str, Any]) -> list[str]:
     if document["format"] == "dicom":
         lines = [f"{document['path']}: DICOM, {len(document['series'])} series"]
         for one in document["series"]:
-            size = "x".join(str(n) for n in reversed(one.get("size") or ()))
-            lines.append(f"  {one['modality']:4s} {one['description']:40s} {size:>14s}  {one['uid']}")
-            if not one.get("can_read", True):
-                lines.append(f"       not readable: {one.get('reason', '')}")
+            size = "x".join(str(n) for n in one["size"]) if all(one["size"]) else "-"
+            frames = f" x{one['frames']}" if one["frames"] > 1 else ""
+            lines.append(f"  {one['modality']:4s} {one['description']:40s} {size + frames:>16s}  {one['uid']}")
+            if not one["can_read"]:
+                lines.append(f"       not readable: it {one['reason']}")
         return lines
     size = "x".join(str(n) for n in document["size"])
     spacing = "x".join(f"{s:g}" for s in document["spacing_mm"])
