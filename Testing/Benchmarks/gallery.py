@@ -25,7 +25,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 DATA = Path(os.environ.get("MEDCOLORIZE_DATA", REPOSITORY.parent / "shared" / "data"))
 HELD_OUT = "mr/oasis/1017_t1.nii.gz"
-TERMS = "MRI: OASIS; cryosections: courtesy of the U.S. National Library of Medicine; label maps: Neuromorphometrics, CC BY-NC"
+TERMS = "MRI: OASIS; cryosections: courtesy of the U.S. National Library of Medicine"
+LABEL_TERMS = "; label maps: Neuromorphometrics, CC BY-NC"
 
 COMMON = ["data.size=128", "data.spacing=2.0", "data.rotate=8.0", "data.zoom=0.1", "data.shift=0.05",
           "data.gray_background=foreground", "data.gray_from=folder", "data.levels=top",
@@ -107,7 +108,8 @@ def train_one(system: System, work: Path) -> None:
         words.append("--resume")
     call(*words)
     words = ["export", str(run), "-o", str(bundle), "--name", f"gallery-{system.recipe}", "--checkpoint", "last"]
-    call(*words, "--terms", TERMS, "--data", "8 OASIS brains; Visible Human frames 1-250 but for those held out")
+    terms = TERMS + (LABEL_TERMS if "segmentation-unet" in (system.recipe, system.needs) else "")
+    call(*words, "--terms", terms, "--data", "8 OASIS brains; Visible Human frames 1-250 but for those held out")
     seconds = {"seconds": round(time.monotonic() - began, 1)}
     (work / "runs" / system.recipe / "gallery.json").write_text(json.dumps(seconds))
 

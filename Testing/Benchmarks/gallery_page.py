@@ -154,9 +154,9 @@ def _page(systems: Sequence[System], work: Path, wrong: dict[str, int]) -> str:
     lines += [
         "",
         "*Time*: wall clock on a shared machine, reading the images included. *Chroma error*: mean absolute error of",
-        "Cb and Cr, in codes, on held-out cryosections coloured from their luma. *Chroma distance*: Wasserstein distance",
-        "between the Cb and Cr of coloured brains that were not trained on and of held-out cryosections, which show skull",
-        "and scalp as well.",
+        "Cb and Cr, in codes, on held-out cryosections coloured from their luma. *Chroma distance*: Wasserstein",
+        "distance between the Cb and Cr of coloured brains that were not trained on and of held-out cryosections,",
+        "which show skull and scalp as well.",
         "",
         "## Losses go down",
         "",
