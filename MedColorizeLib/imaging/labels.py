@@ -9,7 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 _NAMES = re.compile(r"(^|[^a-z])(label|labels|labelmap|seg|segmentation|mask|aseg|aparc|structures|tissues)([^a-z]|$)")
+
+
+def refuse_color(path: Path, channels: int) -> None:
+    """Only gray volumes can be coloured."""
+    if channels > 1:
+        raise InputError(
+            f"{path} is a colour or vector volume ({channels} components a voxel), "
+            "and only gray volumes can be coloured. Choose the original scan."
+        )
+
+
+def refuse_labels(path: Path, array: NDArray[Any], stated: bool = False) -> None:
+    """Only intensities can be coloured: no label maps (`stated`: the header says it is one), no complex numbers."""
+    if array.dtype.kind == "c":
+        raise InputError(f"{path} holds complex numbers. Give its magnitude as a file of its own.")
+    if stated or looks_like_labels(array, path):
+        raise InputError(f"{path} is a label map, not a scan. Give the scan as input, and this with --labels.")
 
 
 def looks_like_labels(array: NDArray[Any], path: Path | None = None) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
 from .gzip_stream import ParallelGzip
-from .labels import looks_like_labels
+from .labels import refuse_color, refuse_labels
 from .metadata import from_text, to_text
 from .scan import ColorHeader
 from .volume import ColorVolume, LabelVolume, Origin, Volume
@@ -108,18 +108,9 @@ class NiftiFile:
 
     def read(self, frame: int = 0) -> Volume:
         """One frame as a gray volume; colour and labels are refused."""
-        if self.channels > 1:
-            raise InputError(
-                f"{self.path} is a colour or vector volume ({self.channels} components a voxel), "
-                "and only gray volumes can be coloured. Choose the original scan."
-            )
+        refuse_color(self.path, self.channels)
         array = self.voxels(frame)
-        if array.dtype.kind == "c":
-            raise InputError(f"{self.path} holds complex numbers. Give its magnitude as a file of its own.")
-        if self.is_labels or looks_like_labels(array, self.path):
-            raise InputError(
-                f"{self.path} is a label map, not a scan. Give the scan as input, and this file with --labels."
-            )
+        refuse_labels(self.path, array, self.is_labels)
         facts = {"format": self.format, "stored_type": str(self.header.get_data_dtype())}
         return Volume(array, self.affine, facts=facts, notes=self.notes(), origin=Origin(self.path))
 

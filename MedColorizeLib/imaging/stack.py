@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .formats import pictures_in
-from .labels import looks_like_labels
+from .labels import refuse_labels
 from .scan import ColorHeader
 from .volume import ColorVolume, LabelVolume, Origin, Volume
 
@@ -69,10 +69,7 @@ class PictureStack:
             if (array[..., 0] != array[..., 1]).any() or (array[..., 1] != array[..., 2]).any():
                 raise InputError(f"{self.path} holds colour pictures, and only gray ones can be coloured.")
             array = np.ascontiguousarray(array[..., 0])
-        if looks_like_labels(array, self.path):
-            raise InputError(
-                f"{self.path} is a label map, not a scan. Give the scan as input, and this one with --labels."
-            )
+        refuse_labels(self.path, array)
         return Volume(array, self.affine, "", {"format": "stack"}, self.notes, Origin(self.path))
 
     def read_color(self, frame: int = 0) -> ColorVolume:
