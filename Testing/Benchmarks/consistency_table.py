@@ -100,7 +100,7 @@ def strip(color: ColorVolume, height: int = 150, width: int = 420) -> NDArray[np
 
 def picture(rows: list[Row], path: Path) -> None:
     """One line a row: its name, its headline, its cuts."""
-    width = max(sum(s.shape[1] + 8 for s in row.strips) for row in rows)
+    width = max(680, *(sum(s.shape[1] + 8 for s in row.strips) for row in rows))  # room for the names
     line = rows[0].strips[0].shape[0] + 34
     sheet = Image.new("RGB", (width + 16, line * len(rows) + 8), (250, 250, 250))
     draw = ImageDraw.Draw(sheet)
