@@ -63,6 +63,7 @@ def key_of(source: Source, settings: DataSettings, domain: Domain, labels: Path 
     """The name of a source's prepared pictures: another for every setting or file that would change them."""
     digest = hashlib.sha256(json.dumps([_VERSION, domain, source.numbers]).encode())
     digest.update(json.dumps([getattr(settings, name) for name in _SHAPING]).encode())
+    digest.update(source.series.encode())
     if source.kind == "pictures":
         digest.update(str(settings.picture_step).encode())
     for path in (*source.files, *([labels] if labels else [])):
@@ -168,7 +169,7 @@ class _Volume:
         self.settings, path = settings, source.files[0]
         self.skipped: list[str] = []
         if domain == "gray":
-            volume = read.read_volume(path)
+            volume = read.read_volume(path, series=source.series or None)
             self.modality = windows.modality_of(volume)
             self.array = windows.codes(volume.array, windows.choose_window(volume, _window(settings.window)))
             gray, grid = self.array, volume

@@ -1,10 +1,11 @@
 """What lies in a training folder: volumes, DICOM series and numbered pictures, each with the patient it belongs to.
 
-Finds, selects and splits; opens nothing but file names. Not for: pixels (`prepare`).
+Finds, selects and splits by names (and DICOM headers). Not for: pixels (`prepare`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import re
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ class Source:
     files: tuple[Path, ...]
     numbers: tuple[int, ...] = ()
     """Numbers of the pictures (from their names): their order, and their places along the body."""
+    series: str = ""
+    """Which DICOM series of the folder, if it holds several."""
 
 
 def ending(path: Path) -> str:
@@ -71,10 +74,25 @@ def _from_files(root: Path, place: Path, files: list[Path], rule: str) -> list[S
         subject = _folder_name(root, place) if by_folder else stem.partition("_")[0]
         out.append(Source(subject, str(relative / path.name), "volume", (path,)))
     if dicom:
-        out.append(Source(_folder_name(root, place), str(relative / dicom[0].name), "volume", (place,)))
+        out += _from_dicom(root, place)
     if pictures:
         out += _from_pictures(root, place, pictures, rule)
     return out
+
+
+def _from_dicom(root: Path, place: Path) -> list[Source]:
+    """One source per series that can be read; a folder whose series can't be is refused when its voxels are wanted."""
+    from ..imaging.dicom_series import list_series
+
+    subject, name = _folder_name(root, place), str(place.relative_to(root))
+    series = list_series(place)
+    if len(series) == 1:
+        return [Source(subject, name, "volume", (place,))]
+    return [
+        Source(subject, f"{name}#{number}", "volume", (place,), series=one.uid)
+        for number, one in enumerate(series, 1)
+        if one.can_read
+    ]
 
 
 def _from_pictures(root: Path, place: Path, pictures: list[Path], rule: str) -> list[Source]:
@@ -141,7 +159,7 @@ def select(sources: Sequence[Source], include: Sequence[str], exclude: Sequence[
 
 def _subset(source: Source, keep: Sequence[int]) -> Source:
     numbers = tuple(source.numbers[n] for n in keep) if source.numbers else ()
-    return Source(source.subject, source.name, source.kind, tuple(source.files[n] for n in keep), numbers)
+    return dataclasses.replace(source, files=tuple(source.files[n] for n in keep), numbers=numbers)
 
 
 def _matches(source: Source, n: int, patterns: Sequence[str], used: set[str]) -> bool:

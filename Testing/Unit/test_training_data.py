@@ -84,6 +84,16 @@ def test_a_folder_without_images_says_what_would_be_one(tmp_path: Path) -> None:
         find_sources(tmp_path / "absent")
 
 
+def test_each_dicom_series_is_a_scan_of_its_folder_s_patient(data: Path, tmp_path: Path) -> None:
+    [single] = find_sources(data / "dicom" / "brainix_flair")
+    assert prepare(single, plain(size=64), "gray", cache=tmp_path).modality == "MR"
+    several = find_sources(data / "dicom" / "enhanced_multiframe")
+    assert len(several) == 2
+    assert {source.subject for source in several} == {"enhanced_multiframe"}
+    shapes = [prepare(source, plain(size=64), "gray", cache=tmp_path).pictures.shape for source in several]
+    assert sorted(shape[0] for shape in shapes) == [6, 32]
+
+
 def stack_source(count: int = 200) -> Source:
     return Source(
         "vhm", "vhm", "pictures", tuple(Path(f"{n:04d}.jpg") for n in range(1, count + 1)), tuple(range(1, count + 1))
