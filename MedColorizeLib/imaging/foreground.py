@@ -79,7 +79,7 @@ def _largest_filled(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
     counts = np.bincount(gray.reshape(-1), minlength=256)
     if np.count_nonzero(counts) < 2:
         return np.ones(gray.shape, dtype=bool)
-    above = gray > max(6, otsu(counts) // 2)
+    above = gray > max(6, otsu(counts) // 3)
     opened = _grow(_shrink(above))
     parts = sitk.GetArrayFromImage(
         sitk.RelabelComponent(
