@@ -6,9 +6,6 @@ import sys
 import qt
 import slicer
 import vtk
-from MedColorizePanelLib import compat
-from MedColorizePanelLib.compat import tr as _
-from MedColorizePanelLib.compat import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -16,6 +13,10 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+from MedColorizePanelLib import compat
+from MedColorizePanelLib.compat import tr as _
+from MedColorizePanelLib.compat import translate
 
 compat.makeLibraryImportable()
 
@@ -35,7 +36,8 @@ class MedColorize(ScriptedLoadableModule):
         self.parent.dependencies = ["VolumeRendering", "Segmentations", "Sequences"]
         self.parent.contributors = ["MedColorize contributors"]
         self.parent.helpText = _(
-            "Colours gray MR, CT and other volumes. The brightness of every voxel stays what was measured; the colour is "
+            "Colours gray MR, CT and other volumes. The brightness of every voxel stays what was measured; the "
+            "colour is "
             "synthetic and not for diagnosis."
         ) + self.getDefaultModuleDocumentationLink("https://github.com/MedColorize/SlicerMedColorize#readme")
         self.parent.acknowledgementText = _(
@@ -344,7 +346,7 @@ class MedColorizeTest(ScriptedLoadableModuleTest):
     def test_ColoredAndLabelVolumesAreRefused(self):
         logic = MedColorizeLogic()
         for node in (self.makeVolume("vtkMRMLVectorVolumeNode", 3), self.makeVolume("vtkMRMLLabelMapVolumeNode")):
-            with self.assertRaises(Exception):
+            with self.assertRaisesRegex(Exception, "label map|colour or vector"):
                 logic.colorize(node, model="palette:head-mr")
 
     def test_Colorize(self):

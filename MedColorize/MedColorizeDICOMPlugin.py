@@ -98,7 +98,7 @@ class MedColorizeDICOMPluginClass(DICOMPlugin):
                 "SeriesDescription": exportable.tag("SeriesDescription"),
                 "SeriesNumber": exportable.tag("SeriesNumber"),
             }
-            folder = os.path.join(exportable.directory, "MedColorize_{}".format(exportable.subjectHierarchyItemID))
+            folder = os.path.join(exportable.directory, f"MedColorize_{exportable.subjectHierarchyItemID}")
             try:
                 dicomWork.export(node, folder, tags)
             except Exception as error:
@@ -114,12 +114,12 @@ class MedColorizeDICOMPlugin:
         parent.title = "MedColorize DICOM Plugin"  # no tr
         parent.categories = ["Developer Tools.DICOM Plugins"]  # no tr
         parent.contributors = ["MedColorize contributors"]
-        parent.helpText = "Exports and loads coloured volumes. No module interface here, only in the DICOM module."  # no tr
+        parent.helpText = (
+            "Exports and loads coloured volumes. No module interface here, only in the DICOM module."  # no tr
+        )
         parent.hidden = True
         if DICOMLoadable is None:
             return
-        try:
-            slicer.modules.dicomPlugins
-        except AttributeError:
+        if not hasattr(slicer.modules, "dicomPlugins"):
             slicer.modules.dicomPlugins = {}
         slicer.modules.dicomPlugins["MedColorizeDICOMPlugin"] = MedColorizeDICOMPluginClass

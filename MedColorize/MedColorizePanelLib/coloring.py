@@ -1,4 +1,4 @@
-"""From a gray volume node to coloured nodes, through a worker. No widgets: scripts and tests use it as the panel does."""
+"""From a gray volume node to coloured nodes, through a worker. No widgets: scripts use it, too."""
 
 import slicer
 
@@ -99,7 +99,6 @@ def colorize(request, outputVolume=None, name="", onProgress=None, onDone=None, 
 def _receiveNodes(result, folder, source, name):
     """Steps from the worker's result to the two nodes."""
     import numpy as np
-
     from MedColorizeLib.app import protocol
     from MedColorizeLib.imaging.volume import ColorVolume
     from MedColorizeLib.mrml import nodes
@@ -109,7 +108,7 @@ def _receiveNodes(result, folder, source, name):
     scene = source.GetScene()
     if scene is None:
         raise RuntimeError(_("The input volume was removed while it was being coloured, so the result was dropped."))
-    # One voxel first, so that geometry, display and description are the library's; then the real images, not copied again.
+    # One voxel first, so that geometry, display and description are the library's; then the real images, uncopied.
     tiny = ColorVolume(np.zeros((1, 1, 1, 4), np.uint8), color.affine, color.provenance, color.notes)
     pair = nodes.color_nodes(scene, tiny, source, name)
     yield
@@ -244,7 +243,6 @@ class FrameJobs:
 
     def _makeSequence(self):
         import numpy as np
-
         from MedColorizeLib.imaging.volume import ColorVolume
         from MedColorizeLib.mrml import nodes
 

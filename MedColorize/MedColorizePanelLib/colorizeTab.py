@@ -143,8 +143,10 @@ class ColorizeTab:
 
     def showCatalogue(self, catalogue):
         entries = [("", _("Best for this scan"), _("The best installed model for this kind of scan, else a palette."))]
-        for model in catalogue or []:
-            entries.append(("{kind}:{name}".format(**model), self._modelTitle(model), model.get("description", "")))
+        entries += [
+            ("{kind}:{name}".format(**model), self._modelTitle(model), model.get("description", ""))
+            for model in catalogue or []
+        ]
         fillCombo(self.ui.modelComboBox, entries, self._parameters.model if self._parameters is not None else None)
         self._showModel()
 
@@ -312,7 +314,9 @@ class ColorizeTab:
         result, gray, color = value
         width = max(80, self.ui.previewWidget.parent().width // 2 - 24)
         down, across = result["spacing"]
-        size = qt.QSize(round(gray.width() * across / min(down, across)), round(gray.height() * down / min(down, across)))
+        size = qt.QSize(
+            round(gray.width() * across / min(down, across)), round(gray.height() * down / min(down, across))
+        )
         for label, picture in ((self.ui.previewGrayLabel, gray), (self.ui.previewColorLabel, color)):
             square = picture.scaled(size, qt.Qt.IgnoreAspectRatio, qt.Qt.SmoothTransformation)
             label.pixmap = square.scaled(width, PREVIEW_HEIGHT, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)

@@ -83,7 +83,8 @@ def reasonNotToRun(palette=False):
         return _("The Python chosen in the settings is not there: {path}").format(path=executable)
     if onlyPalettes() and not palette:
         return _(
-            "This application runs Python {version}, which is too old for this; palettes work. Update to Slicer 5.10 or "
+            "This application runs Python {version}, which is too old for this; palettes work. Update to "
+            "Slicer 5.10 or "
             "newer, or name a Python that has MedColorize's packages in the application settings."
         ).format(version="{}.{}".format(*sys.version_info[:2]))
     return ""
@@ -125,7 +126,8 @@ def ensureTorch():
     except ImportError as error:
         raise PackagesDeclined(
             _(
-                "This model needs PyTorch. Install the extension “PyTorch” in the Extensions Manager, restart, and try again."
+                "This model needs PyTorch. Install the extension “PyTorch” in the Extensions Manager, restart, "
+                "and try again."
             )
         ) from error
     if PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True) is None:

@@ -13,7 +13,7 @@ from . import charts, process, rendering
 from .compat import reasonNotToRun
 from .compat import tr as _
 from .jobs import Failure, Job
-from .widgets import TimeLeft, showProgress
+from .widgets import TimeLeft, fitHeight, showProgress
 
 LIGHTS = {"green": "#2E8B57", "amber": "#C77700", "red": "#C0392B"}
 PLANES = {"axial": lambda: _("axial"), "coronal": lambda: _("coronal"), "sagittal": lambda: _("sagittal")}
@@ -34,8 +34,8 @@ class ConsistencyTab:
         ui.outlierTable.setHorizontalHeaderLabels([_("Slice"), _("Plane"), _("What stands out")])
         ui.outlierTable.verticalHeader().hide()
         ui.outlierTable.horizontalHeader().setStretchLastSection(True)
-        ui.outlierTable.setColumnWidth(0, 56)
-        ui.outlierTable.setColumnWidth(1, 80)
+        for column in (0, 1):
+            ui.outlierTable.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         ui.measureButton.connect("clicked(bool)", self.onMeasure)
         ui.showTableButton.connect("clicked(bool)", self.onShowTable)
         ui.showPlotButton.connect("clicked(bool)", self.onShowPlot)
@@ -134,7 +134,7 @@ class ConsistencyTab:
     #
 
     def _showReport(self, report, summary=None):
-        self._report, ui = report, self.ui
+        self._report, self._reportNodes, ui = report, None, self.ui
         for button in (ui.showTableButton, ui.showPlotButton, ui.saveReportButton):
             button.enabled = report is not None
         self._rows = []
@@ -158,9 +158,8 @@ class ConsistencyTab:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
                 ui.outlierTable.setItem(row, column, item)
-        ui.outlierTable.resizeRowsToContents()
-        ui.outlierTable.setFixedHeight(30 * max(1, min(len(self._rows), 8)) + 30)
         ui.outlierSection.visible = bool(self._rows)
+        fitHeight(ui.outlierTable, 5)
 
     def onOutlier(self):
         row = self.ui.outlierTable.currentRow()
@@ -169,28 +168,22 @@ class ConsistencyTab:
             axis, index = self._rows[row][:2]
             rendering.jumpTo(node, axis, index)
 
-    def _table(self):
-        direction = self._report["consistency"][0]
-        matched = direction["matched"]
-        count = len(direction["shift"])
-        columns = {
-            _("slice"): list(range(count)),
-            _("change of colour (dE)"): direction["shift"],
-            _("flicker, median (dE)"): direction["flicker_median"],
-            _("flicker, 95 % (dE)"): direction["flicker_p95"],
-            _("share compared"): matched,
-        }
-        return charts.tableNode(_("Slice-to-slice consistency"), columns), list(columns)
+    def _nodes(self):
+        """The report's tables and charts in the scene, made when they are first asked for."""
+        from MedColorizeLib.mrml import tables
+
+        if self._reportNodes is None or self._reportNodes.slices.GetScene() is None:
+            name = _("{name}: report").format(name=self._parameters.measuredVolume.GetName())
+            self._reportNodes = tables.report_nodes(slicer.mrmlScene, self._report, name)
+        return self._reportNodes
 
     def onShowTable(self):
-        charts.showTable(self._table()[0])
+        with slicer.util.tryWithErrorDisplay(_("The table could not be made.")):
+            charts.showTable(self._nodes().slices)
 
     def onShowPlot(self):
-        table, columns = self._table()
-        chart = charts.plotChart(
-            _("Colour from slice to slice"), table, columns[0], columns[1:4], _("slice"), _("colour difference (dE)")
-        )
-        charts.showChart(chart)
+        with slicer.util.tryWithErrorDisplay(_("The plot could not be made.")):
+            charts.showChart(self._nodes().charts[0])
 
     def onSave(self):
         parent = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Where should the report folder go?"))

@@ -74,7 +74,7 @@ def readImages(array, kinds=(3, 4)):
         image = vtk.vtkImageData()
         image.SetDimensions(array.shape[2], array.shape[1], array.shape[0])
         image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, channels)
-        target = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(array.shape[:3] + (channels,))
+        target = vtk_to_numpy(image.GetPointData().GetScalars()).reshape((*array.shape[:3], channels))
         yield
         for start, stop in slabsOf(array.shape, 4):
             target[start:stop] = array[start:stop, ..., :channels]
@@ -86,8 +86,8 @@ def readImages(array, kinds=(3, 4)):
 class Job:
     """One request from beginning to end. `arrays` are written first; `receive(result, folder)` gives the last steps.
 
-    `onDone(value)` gets what the last steps return; `onFailed(failure)` everything else, cancelling included. Exactly one
-    of the two is called. The folder is gone afterwards.
+    `onDone(value)` gets what the last steps return; `onFailed(failure)` everything else, cancelling included. Exactly
+    one of the two is called. The folder is gone afterwards.
     """
 
     def __init__(self, task, content, arrays=None, receive=None, onProgress=None, onDone=None, onFailed=None):

@@ -1,11 +1,13 @@
 """The Models tab: what is installed, where, and how large; importing and deleting."""
 
+import os
+
 import qt
 import slicer
 
 from .compat import tr as _
 from .jobs import Job
-from .widgets import bytesText
+from .widgets import bytesText, fitHeight
 
 
 class ModelsTab:
@@ -19,8 +21,8 @@ class ModelsTab:
         table.setHorizontalHeaderLabels([_("Name"), _("Kind"), _("For"), _("Size")])
         table.verticalHeader().hide()
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for column, width in ((1, 74), (2, 52), (3, 74)):
-            table.setColumnWidth(column, width)
+        for column in (1, 2, 3):
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.connect("itemSelectionChanged()", self._onSelected)
         ui.importButton.connect("clicked(bool)", self.onImport)
         ui.deleteButton.connect("clicked(bool)", self.onDelete)
@@ -59,11 +61,11 @@ class ModelsTab:
                 table.setItem(row, column, item)
             if chosen is not None and model["name"] == chosen["name"] and model["kind"] == chosen["kind"]:
                 table.selectRow(row)
-        table.resizeRowsToContents()
-        heights = [table.rowHeight(row) for row in range(min(len(self._shown), 9))]
-        table.setFixedHeight(sum(heights) + table.horizontalHeader().height + 6)
+        fitHeight(table)
         total = sum(model.get("bytes", 0) for model in self._shown if model.get("own"))
-        where = self.logic.store or "?"
+        where, home = self.logic.store or "?", os.path.expanduser("~")
+        if where.startswith(home + os.sep):
+            where = "~" + where[len(home) :]
         self.ui.modelsStatusLabel.text = _("Your own models take {size} in {folder}.").format(
             size=bytesText(total), folder=where
         )

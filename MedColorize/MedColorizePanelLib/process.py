@@ -180,7 +180,8 @@ class WorkerProcess:
             )
         elif exitCode in (-9, 9, 137, 247):
             text = _(
-                "The worker was ended by the system, most likely because memory ran out. Close other volumes and programs, "
+                "The worker was ended by the system, most likely because memory ran out. Close other volumes "
+                "and programs, "
                 "or crop the volume, and try again."
             )
             self._finish(Failure("Killed", text, details))

@@ -154,7 +154,8 @@ def unmarkViews():
 def _layoutDescription():
     def slice(name, label, color):
         return (
-            f'<item><view class="vtkMRMLSliceNode" singletontag="{name}"><property name="orientation" action="default">Axial'
+            f'<item><view class="vtkMRMLSliceNode" singletontag="{name}"><property name="orientation" '
+            f'action="default">Axial'
             f'</property><property name="viewlabel" action="default">{label}</property><property name="viewcolor" '
             f'action="default">{color}</property></view></item>'
         )

@@ -1,4 +1,4 @@
-"""Volumes to try the module with, in the application's Sample Data module. Slicer's own data, by Slicer's own addresses."""
+"""Volumes to try the module with, in the application's Sample Data module: Slicer's own data, from its own place."""
 
 import logging
 import os

@@ -21,10 +21,14 @@ class MedColorizeSettingsPanel(ctk.ctkSettingsPanel):
             "installed, for instance one with its own PyTorch. Older applications need it for everything but palettes."
         )
         layout.addRow(_("Python for the work:"), self.pythonPath)
-        note = qt.QLabel(_("Volumes stay on this computer: they are handed over in the application's temporary folder."))
+        note = qt.QLabel(
+            _("Volumes stay on this computer: they are handed over in the application's temporary folder.")
+        )
         note.wordWrap = True
         layout.addRow(note)
-        self.registerProperty(PYTHON_SETTING, self.pythonPath, "currentPath", "2currentPathChanged(QString)")
+        self.registerProperty(
+            PYTHON_SETTING, self.pythonPath, "currentPath", str(qt.SIGNAL("currentPathChanged(QString)"))
+        )
 
 
 def register():

@@ -12,12 +12,13 @@ from . import charts
 from .compat import PackagesDeclined, reasonNotToRun
 from .compat import tr as _
 from .jobs import Job
-from .widgets import TimeLeft, fillCombo, showProgress
+from .widgets import TimeLeft, fillCombo, fitHeight, lasting, showProgress
 
 LOOK_MILLISECONDS = 2000
 KEPT = 5000
 SAMPLE_HEIGHT = 220
 DEFAULT_RECIPE = "colormedgan"
+NO_LOSS = ("step", "steps_per_second", "seconds_left", "learning_rate")
 
 
 class TrainTab:
@@ -38,9 +39,11 @@ class TrainTab:
         ui.lossTable.visible = False
         ui.samplePictureLabel.visible = False
         ui.showLossPlotButton.enabled = False
-        ui.lossTable.setHorizontalHeaderLabels([_("Loss"), _("Now"), _("Mean of the last 50")])
+        ui.lossTable.setHorizontalHeaderLabels([_("Loss"), _("Now"), _("Mean of 50")])
         ui.lossTable.verticalHeader().hide()
         ui.lossTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in (1, 2):
+            ui.lossTable.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         ui.trainButton.connect("clicked(bool)", self.onTrain)
         ui.exportButton.connect("clicked(bool)", self.onExport)
         ui.showLossPlotButton.connect("clicked(bool)", self.onShowPlot)
@@ -147,16 +150,20 @@ class TrainTab:
         if now - self._drawn > 0.2 or event.get("done") == event.get("total"):
             self._drawn = now
             showProgress(self.ui.trainProgressBar, self.ui.trainStatusLabel, self._timeLeft, event)
+            if figures.get("seconds_left"):
+                self.ui.trainStatusLabel.text = _("Training, step {step} of {total}, {left}").format(
+                    step=event["done"], total=event["total"], left=lasting(figures["seconds_left"])
+                )
             self._showLosses()
 
     def _showLosses(self):
-        names = [name for name in self._history if name not in ("step", "steps_per_second", "learning_rate")]
+        names = [name for name in self._history if name not in NO_LOSS]
         table = self.ui.lossTable
         table.visible = bool(names)
         self.ui.showLossPlotButton.enabled = bool(names)
         if table.rowCount != len(names):
             table.rowCount = len(names)
-            table.setFixedHeight(30 * min(len(names), 6) + 32)
+            fitHeight(table, 6)
         for row, name in enumerate(names):
             known = [value for value in self._history[name][-50:] if value is not None]
             texts = (
@@ -181,14 +188,14 @@ class TrainTab:
             if not picture.isNull():
                 self._sample = names[-1]
                 width = max(100, self.ui.trainProgressBar.parent().width - 24)
-                self.ui.samplePictureLabel.pixmap = picture.scaled(
-                    width, SAMPLE_HEIGHT, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation
-                )
+                shown = picture.scaled(width, SAMPLE_HEIGHT, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
+                self.ui.samplePictureLabel.pixmap = shown
+                self.ui.samplePictureLabel.setFixedHeight(shown.height())
                 self.ui.samplePictureLabel.toolTip = _("Samples of step {step}").format(step=int(names[-1][:-4]))
                 self.ui.samplePictureLabel.visible = True
 
     def onShowPlot(self):
-        names = [name for name in self._history if name not in ("step", "steps_per_second", "learning_rate")]
+        names = [name for name in self._history if name not in NO_LOSS]
         table = charts.tableNode(_("Training losses"), {name: list(self._history[name]) for name in ["step", *names]})
         charts.showChart(charts.plotChart(_("Training"), table, "step", names, _("step"), _("loss")))
 

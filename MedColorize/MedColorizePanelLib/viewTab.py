@@ -11,7 +11,7 @@ import slicer
 from . import process, rendering
 from .compat import tr as _
 from .jobs import Failure, Job
-from .widgets import chooseKey, fillCombo
+from .widgets import chooseKey, fillCombo, fitHeight
 
 FRAMES = 72
 
@@ -206,7 +206,7 @@ class ViewTab:
             table.setItem(row, 1, qt.QTableWidgetItem(name))
         table.visible = bool(legend)
         if legend:
-            table.setFixedHeight(table.rowHeight(0) * len(legend) + 4)
+            fitHeight(table, len(legend))
         if node is None:
             text = ""
         elif not about:

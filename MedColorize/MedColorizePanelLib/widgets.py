@@ -54,10 +54,11 @@ def lasting(seconds):
 
 def bytesText(count):
     """A size as a person would say it."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1024 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit in ("B", "KB") else f"{count:.1f} {unit}"
+    units = ["B", "KB", "MB", "GB"]
+    while count >= 1024 and len(units) > 1:
         count /= 1024
+        units.pop(0)
+    return "{:.{}f} {}".format(count, 1 if units[0] in ("MB", "GB") else 0, units[0])
 
 
 STAGES = {
@@ -78,3 +79,13 @@ def showProgress(bar, label, timeLeft, event, prefix=""):
     name = STAGES[stage]() if stage in STAGES else stage
     left = timeLeft.of(stage, done, total) if total else ""
     label.text = prefix + ", ".join(filter(None, (name, left)))
+
+
+def fitHeight(table, mostRows=9):
+    """Make a table as high as its rows, up to a few of them; rows grow with their text and the font."""
+    table.resizeRowsToContents()
+    rows = min(table.rowCount, mostRows)
+    header = table.horizontalHeader()
+    table.setFixedHeight(
+        sum(table.rowHeight(row) for row in range(rows)) + (header.height if header.visible else 0) + 6
+    )

@@ -99,7 +99,7 @@ def load_array(folder: Path, file: str) -> np.ndarray:
 
 
 class ArrayFile:
-    """An .npy file written a slab at a time: a full disk is an error here, where a memory map would kill the process."""
+    """An .npy file written a slab at a time: a full disk is an error here; a memory map would kill the process."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any) -> None:
         self._file = open(path, "wb")  # noqa: SIM115  closed by `close`

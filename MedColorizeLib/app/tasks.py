@@ -109,7 +109,7 @@ def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, can
 
 
 def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
-    """Colour one slice, with its neighbours as context: a gray and a coloured picture, upright as radiologists hold it."""
+    """Colour one slice, with its neighbours as context: a gray and a coloured picture, upright as on a light box."""
     from ..imaging.volume import LabelVolume, Volume
     from ..imaging.windows import choose_window, codes
 

@@ -11,6 +11,7 @@ Not for: the work itself (`tasks.py`).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -134,7 +135,8 @@ def perform(
             line.send(protocol.encode_error(error))
             return 1
         short = ResourceError(
-            "Memory ran out. Close other volumes and programs, crop the volume, or choose the CPU if the graphics card is small."
+            "Memory ran out. Close other volumes and programs, crop the volume, or choose the CPU if the graphics card "
+            "is small."
         )
         line.send(protocol.encode_error(short))
         return short.exit_code
@@ -144,7 +146,8 @@ def perform(
             line.send(protocol.encode_error(error))
             return 1
         missing = ResourceError(
-            f"The Python package '{error.name}' is missing, so this can't run. Install it as the panel offers, and try again."
+            f"The Python package '{error.name}' is missing, so this can't run. Install it as the panel offers, and try "
+            "again."
         )
         line.send(protocol.encode("error", kind="MissingPackage", text=str(missing), exit_code=5, package=error.name))
         return missing.exit_code
@@ -163,10 +166,8 @@ def main(arguments: list[str] | None = None) -> int:
     line = Line(claim_stdout())
     cancel = CancelToken()
     if options.parent is not None and hasattr(os, "setsid"):
-        try:
+        with contextlib.suppress(OSError):  # it may lead a group already
             os.setsid()  # so that the panel can end this process together with what it started
-        except OSError:
-            pass  # it leads a group already
     signal.signal(signal.SIGTERM, lambda *_: cancel.cancel())
     line.send(protocol.encode("hello", pid=os.getpid(), version=__version__, python=sys.version.split()[0]))
     try:

@@ -1,4 +1,4 @@
-"""Takes the pictures of Docs/Panel.md: every tab in use, at 500 pixels. `python Testing/Host/make_panel_figures.py [FOLDER]`.
+"""Takes the pictures of Docs/Panel.md, every tab in use: `python Testing/Host/make_panel_figures.py [FOLDER]`.
 
 The volume is the MNI template, which has no face; the training pictures are its slices.
 """
@@ -62,12 +62,17 @@ def fill(panel: Panel, folder: Path) -> None:
     panel.wait(lambda: panel.consistency._job is None, 120)
     assert panel.host.displays == [], panel.host.displays
     ui = panel.ui
-    ui.trainGrayPath.currentPath, ui.trainColorPath.currentPath = str(folder / "gray"), str(folder / "color")
-    ui.trainRunPath.currentPath = str(folder / "run")
-    ui.trainRecipeComboBox.currentIndex = ui.trainRecipeComboBox.findData("cyclegan-unet")
-    panel.widget.logic.recipeChanges = ["data.size=64", "budget.iterations=2000", "budget.samples_every=20"]
+    ui.trainGrayPath.currentPath, ui.trainColorPath.currentPath = "gray", "color"
+    ui.trainRunPath.currentPath = "run"
+    ui.trainRecipeComboBox.currentIndex = ui.trainRecipeComboBox.findData("cyclegan-resnet9")
+    panel.widget.logic.recipeChanges = [
+        *("data.size=64", "budget.iterations=2000", "budget.samples_every=20", "budget.epoch=1000"),
+        *("options.blocks=2", "options.width=12", "options.discriminator_width=12"),
+    ]
     ui.trainButton.click()
-    panel.wait(lambda: panel.host.displays or len(panel.train._history.get("step", [])) > 20 and panel.train._sample, 180)
+    panel.wait(
+        lambda: panel.host.displays or (len(panel.train._history.get("step", [])) > 60 and panel.train._sample), 400
+    )
     assert panel.host.displays == [], panel.host.displays
     names = [model["name"] for model in panel.models._shown]
     ui.modelsTable.selectRow(names.index("head-mr"))
@@ -75,11 +80,14 @@ def fill(panel: Panel, folder: Path) -> None:
 
 def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "Docs" / "Figures"
+    target = target.resolve()
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="figures-") as name:
         folder = Path(name)
-        os.environ["MEDCOLORIZE_MODELS"] = str(folder / "models")
+        os.chdir(folder)  # paths in the pictures are relative ones
         panel = make_panel(folder / "host")
+        from MedColorizePanelLib.widgets import fitHeight
+
         application = QtWidgets.QApplication.instance()
         application.setStyle("Fusion")
         light, font = QtGui.QPalette(application.palette()), QtGui.QFont(application.font())
@@ -89,6 +97,8 @@ def main() -> None:
             font.setPointSize(size)
             application.setFont(font)
             panel.host.turn(0.2)
+            for table in (panel.ui.legendTable, panel.ui.outlierTable, panel.ui.modelsTable, panel.ui.lossTable):
+                fitHeight(table, 10 if table == panel.ui.legendTable else 6)
             for index, tab in enumerate(TABS):
                 panel.ui.tabWidget.currentIndex = index
                 panel.host.grab(target / f"panel-{tab}{suffix}.png")

@@ -14,10 +14,14 @@ pytest.importorskip("slicer")
 
 import slicer
 from panel_host import framework, pythonqt
-from panel_host.fixtures import Panel, add_ball, alive, dead_within, kill, make_panel, panel, slow_down  # noqa: F401
+from panel_host.fixtures import Panel, add_ball, dead_within, kill, make_panel, slow_down
 
+from MedColorizeLib.imaging.colorspaces import luma_codes
+from MedColorizeLib.imaging.windows import Window, codes
 from MedColorizeLib.mrml import nodes
 from MedColorizeLib.mrml.geometry import read_affine
+
+pytest_plugins = ["panel_host.fixtures"]
 
 PALETTE = "palette:head-mr"
 WAIT = "on_progress(Progress('colorize', 0, 9)); [(time.sleep(0.05), cancel.check()) for _ in range(600)]"
@@ -49,11 +53,10 @@ def test_apply_colours_into_a_new_node_in_the_same_place(panel: Panel, oblique: 
         assert np.array_equal(read_affine(node), read_affine(source))
         assert node.GetTransformNodeID() == transform.GetID()
     # The luminance lock, seen through the panel: gray again, it is the windowed input.
-    rgb = nodes.array_from_node(slices).astype(float)
-    provenance = json.loads(slices.GetAttribute("MedColorize.Provenance"))
-    low, high = provenance["window"]
-    codes = np.clip(np.rint(255 * (nodes.array_from_node(source) - low) / (high - low)), 0, 255)
-    assert np.abs(np.rint(rgb @ [0.299, 0.587, 0.114]) - codes).max() == 0
+    rgb = nodes.array_from_node(slices)
+    window = Window(*json.loads(slices.GetAttribute("MedColorize.Provenance"))["window"])
+    assert np.array_equal(luma_codes(rgb), codes(nodes.array_from_node(source), window))
+    rgb = rgb.astype(int)
     assert (rgb.max(axis=3) - rgb.min(axis=3)).max() > 20
     assert "head-mr" in panel.ui.statusLabel.text
     assert panel.parameters.viewedVolume is slices

@@ -1,4 +1,4 @@
-"""The host is honest: it offers what the application has and nothing else. And the module's files are as Slicer wants them."""
+"""The host is honest: it has what the application has and nothing else. The module is as Slicer wants modules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ pytest.importorskip("slicer")
 import numpy as np
 import slicer
 from panel_host import surface
-from panel_host.fixtures import Panel, add_ball, panel  # noqa: F401
+from panel_host.fixtures import Panel, add_ball
+
+pytest_plugins = ["panel_host.fixtures"]
 
 MODULE = Path(__file__).resolve().parents[2] / "MedColorize"
 SOURCES = [
@@ -88,7 +90,7 @@ def test_calls_outside_the_meta_object_have_a_reference() -> None:
             assert surface.reference_of(name).startswith("https://")
 
 
-def test_unknown_names_raise(panel: Panel) -> None:  # noqa: F811
+def test_unknown_names_raise(panel: Panel) -> None:
     import ctk
     import qt
 
@@ -119,7 +121,7 @@ def test_ui_file_names_only_known_widgets_and_connects_every_selector() -> None:
             assert widget.find("property[@name='showChildNodeTypes']/bool").text == "false"  # type: ignore[union-attr]
 
 
-def test_every_input_has_a_tool_tip_and_a_label_key(panel: Panel) -> None:  # noqa: F811
+def test_every_input_has_a_tool_tip_and_a_label_key(panel: Panel) -> None:
     tree = ElementTree.parse(MODULE / "Resources" / "UI" / "MedColorize.ui")
     buddies = {b.text for b in tree.iterfind(".//property[@name='buddy']/cstring")}
     for widget in tree.iter("widget"):
@@ -149,15 +151,17 @@ def test_cmake_lists_every_file() -> None:
     present = {
         str(path.relative_to(MODULE)).replace("\\", "/")
         for path in MODULE.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.name != "CMakeLists.txt"
+        if path.is_file()
+        and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(MODULE).parts)
+        and path.name not in ("CMakeLists.txt", "ruff.toml")
     }
     assert listed == present
 
 
 def test_catalogue_entry_fits_the_schema() -> None:
     entry = json.loads((MODULE.parent / "MedColorize.json").read_text())
-    assert set(entry) <= {"$schema", "category", "scm_url", "scm_revision", "scm_type", "build_dependencies", "build_subdirectory",
-                          "enabled", "tier", "dicom_support_rule"}  # fmt: skip
+    known = "$schema category scm_url scm_revision scm_type build_dependencies build_subdirectory enabled tier"
+    assert set(entry) <= {*known.split(), "dicom_support_rule"}
     assert entry["category"] in ("Rendering", "Image Synthesis")
     assert "project(MedColorize)" in (MODULE.parent / "CMakeLists.txt").read_text()
 
@@ -194,7 +198,7 @@ def test_nothing_of_the_module_knows_the_host() -> None:
         assert "panel_host" not in path.read_text(encoding="utf-8")
 
 
-def test_own_parameter_node_does_what_slicers_does(panel: Panel) -> None:  # noqa: F811
+def test_own_parameter_node_does_what_slicers_does(panel: Panel) -> None:
     """Where the application's wrapper is missing or too old, the panel keeps its parameters by itself."""
     import MedColorizePanelLib.compat as compat
 
@@ -257,14 +261,15 @@ def test_panel_works_without_slicers_wrapper_and_packaging(tmp_path: Path, monke
     assert pythonqt.errors == []
 
 
-def test_nothing_stalls_on_the_way_to_the_coloured_3d_view(panel: Panel) -> None:  # noqa: F811
+def test_nothing_stalls_on_the_way_to_the_coloured_3d_view(panel: Panel) -> None:
     """From click to 3D on the MNI head: no turn of the event loop may take over 100 ms."""
     nilearn = pytest.importorskip("nilearn.datasets")
     import time
 
+    from PySide6 import QtCore
+
     from MedColorizeLib.imaging.volume import Volume
     from MedColorizeLib.mrml import nodes, rendering
-    from PySide6 import QtCore
 
     image = nilearn.load_mni152_template(resolution=1)
     array = np.ascontiguousarray(image.get_fdata().T.astype(np.float32))

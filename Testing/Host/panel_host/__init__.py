@@ -1,7 +1,7 @@
 """A host for the panel: Slicer's `qt`, `ctk` and `slicer` on PySide6 and slicer-core, for tests and screenshots.
 
-Honest about what it imitates: an attribute, signal or module that it does not have raises, and `surface.py` lists what it
-has. Slice and 3D views are nodes and logics without pictures. Nothing in the module may depend on this package.
+Honest about what it imitates: an attribute, signal or module that it does not have raises, and `surface.py` lists what
+it has. Slice and 3D views are nodes and logics without pictures. Nothing in the module may depend on this package.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Host:
             "QUiLoader", (), {"load": lambda self, file: pythonqt.wrap(widgets.UiLoader().load(pythonqt.unwrap(file)))}
         )
         qt.Qt = QtCore.Qt
+        qt.SIGNAL = lambda signature: "2" + signature
         qt.QSizePolicy = QtWidgets.QSizePolicy
         qt.QAbstractItemView = QtWidgets.QAbstractItemView
         for room, kinds in widgets.CUSTOM.items():
@@ -181,7 +182,7 @@ class Host:
         sys.path[:] = self._path
 
 
-_MODULES = ("qt", "ctk", "slicer.ScriptedLoadableModule", "slicer.i18n", "slicer.parameterNodeWrapper", "slicer.packaging",
+_MODULES = ("qt", "ctk", "slicer.ScriptedLoadableModule", "slicer.i18n", "slicer.parameterNodeWrapper", "slicer.packaging",  # noqa: E501
             "ScreenCapture", "DICOMLib", "SampleData", "PyTorchUtils")  # fmt: skip
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: N802, N815
 """`slicer.app`, its layout manager and `slicer.modules`, over a real MRML scene.
 
 Every object here is a `Sealed` one: asking it for anything that it does not have raises. Not for: Qt (`pythonqt.py`).

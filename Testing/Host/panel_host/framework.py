@@ -1,5 +1,4 @@
-# ruff: noqa: N802, N803, N815
-"""The Python layer of Slicer that modules are written against: `ScriptedLoadableModule`, i18n, parameter nodes, packaging.
+"""The Python layer of Slicer that modules are written against: module classes, i18n, parameter nodes, packaging.
 
 Written anew from the developer guide, as far as the module uses it. Not for: widgets or the application object.
 """
@@ -177,12 +176,12 @@ class _Parameter:
 
 
 _GUI = {
-    "qMRMLNodeComboBox": ("currentNodeChanged(vtkMRMLNode*)", lambda w: w.currentNode(), lambda w, v: w.setCurrentNode(v)),
+    "qMRMLNodeComboBox": ("currentNodeChanged(vtkMRMLNode*)", lambda w: w.currentNode(), lambda w, v: w.setCurrentNode(v)),  # noqa: E501
     "QCheckBox": ("toggled(bool)", lambda w: w.checked, lambda w, v: setattr(w, "checked", v)),
     "ctkSliderWidget": ("valueChanged(double)", lambda w: w.value, lambda w, v: setattr(w, "value", v)),
     "QDoubleSpinBox": ("valueChanged(double)", lambda w: w.value, lambda w, v: setattr(w, "value", v)),
     "QSpinBox": ("valueChanged(int)", lambda w: w.value, lambda w, v: setattr(w, "value", v)),
-    "ctkPathLineEdit": ("currentPathChanged(QString)", lambda w: w.currentPath, lambda w, v: setattr(w, "currentPath", v)),
+    "ctkPathLineEdit": ("currentPathChanged(QString)", lambda w: w.currentPath, lambda w, v: setattr(w, "currentPath", v)),  # noqa: E501
 }  # fmt: skip
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: N802
 """PySide6 objects that behave in Python as PythonQt's do in Slicer.
 
 What differs between the two, and is imitated here: Qt properties are plain attributes (`button.text = "x"`, not calls);

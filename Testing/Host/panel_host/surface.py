@@ -1,8 +1,8 @@
 """What the host offers of each class: only what the panel needs, and only what exists in the application.
 
 `CLASSES[name]` has `properties`, `slots` and `signals`, which are checked against the names read in a running Slicer
-(`slicer-api.json` of the project's knowledge folder), and `methods`: C++ calls that PythonQt wraps but that Qt's meta object,
-and so that file, does not list. Each of those is in the Qt 5 (or ctk) documentation at `REFERENCES`.
+(`slicer-api.json` of the knowledge folder), and `methods`: C++ calls that PythonQt wraps but that Qt's meta object, and
+so that file, does not list. Each of those is in the Qt 5 (or ctk) documentation at `REFERENCES`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MRML = "https://github.com/Slicer/Slicer/blob/main/Libs/MRML/Widgets/{}.h"
 BASE = "https://github.com/Slicer/Slicer/blob/main/Base/QTGUI/{}.h"
 
 OBJECT = ("objectName", "setObjectName", "property", "setProperty", "children", "parent", "deleteLater", "blockSignals",
-          "findChild", "findChildren", "setParent", "isWidgetType", "metaObject", "inherits", "signalsBlocked")  # fmt: skip
+          "findChild", "findChildren", "setParent", "isWidgetType", "metaObject", "inherits", "signalsBlocked")  # fmt: skip  # noqa: E501
 """QObject's own calls, which every wrapped object has."""
 
 COMMON_SIGNALS = ("destroyed()",)
@@ -38,7 +38,7 @@ CLASSES: dict[str, dict[str, list[str]]] = {
         "windowTitle sizeHint styleSheet focus accessibleName objectName geometry minimumSizeHint",
         "setEnabled setVisible show hide setFocus update repaint close deleteLater raise",
         "",
-        "layout setLayout setToolTip window isVisibleTo setFixedWidth setFixedHeight setFixedSize setMinimumWidth setMaximumHeight "
+        "layout setLayout setToolTip window isVisibleTo setFixedWidth setFixedHeight setFixedSize setMinimumWidth setMaximumHeight "  # noqa: E501
         "setSizePolicy parentWidget grab resize setAccessibleName",
     ),
     "qt.QLabel": _class(
@@ -76,7 +76,7 @@ CLASSES: dict[str, dict[str, list[str]]] = {
     ),
     "qt.QTableWidget": _class(
         f"{_VIEW} rowCount columnCount horizontalScrollBarPolicy verticalScrollBarPolicy",
-        "clearContents clear selectRow resizeColumnsToContents resizeRowsToContents resizeColumnToContents clearSelection",
+        "clearContents clear selectRow resizeColumnsToContents resizeRowsToContents resizeColumnToContents clearSelection",  # noqa: E501
         "itemSelectionChanged() cellClicked(int,int) cellActivated(int,int) currentCellChanged(int,int,int,int)",
         "setItem item currentRow setHorizontalHeaderLabels horizontalHeader verticalHeader setColumnWidth "
         "setRowCount setColumnCount setCellWidget rowHeight setCurrentCell",
@@ -96,7 +96,7 @@ CLASSES: dict[str, dict[str, list[str]]] = {
         "terminate kill",
         "readyReadStandardOutput() readyReadStandardError() finished(int,QProcess::ExitStatus) finished(int) "
         "errorOccurred(QProcess::ProcessError)",
-        "start setProcessEnvironment readAllStandardOutput readAllStandardError state write closeWriteChannel startDetached "
+        "start setProcessEnvironment readAllStandardOutput readAllStandardError state write closeWriteChannel startDetached "  # noqa: E501
         "setWorkingDirectory exitCode exitStatus waitForFinished",
     ),
     "qt.QProcessEnvironment": _class("", "", "", "insert value contains remove systemEnvironment"),
@@ -132,7 +132,7 @@ CLASSES: dict[str, dict[str, list[str]]] = {
     "ctk.ctkSettingsPanel": _class("", "", "settingChanged(QString,QVariant)", "registerProperty"),
     "slicer.qMRMLWidget": _class("", "setMRMLScene", "mrmlSceneChanged(vtkMRMLScene*)", "mrmlScene"),
     "slicer.qMRMLNodeComboBox": _class(
-        "nodeTypes showChildNodeTypes showHidden noneEnabled addEnabled removeEnabled renameEnabled editEnabled noneDisplay "
+        "nodeTypes showChildNodeTypes showHidden noneEnabled addEnabled removeEnabled renameEnabled editEnabled noneDisplay "  # noqa: E501
         "baseName selectNodeUponCreation currentNodeID",
         "setMRMLScene setCurrentNode setCurrentNodeID",
         "currentNodeChanged(vtkMRMLNode*) nodeAddedByUser(vtkMRMLNode*)",

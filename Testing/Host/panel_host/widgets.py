@@ -1,4 +1,3 @@
-# ruff: noqa: N801, N802, N815
 """The ctk and qMRML widgets that the panel uses, made of PySide6 parts, with the application's properties and signals.
 
 Names, properties and signals are those read in a running Slicer (see `surface.py`); behaviour follows the documented
@@ -415,7 +414,7 @@ FILTERS = {
 
 
 def _take_filters(tree: ElementTree.Element) -> dict[str, int]:
-    """Sets of ctkPathLineEdit's filters (`ctkPathLineEdit::Dirs|...`), which QUiLoader can't read for Python classes."""
+    """ctkPathLineEdit's filters (`ctkPathLineEdit::Dirs|...`), which QUiLoader can't read for Python classes."""
     taken = {}
     for element in tree.iter("widget"):
         for entry in element.findall("property[@name='filters']"):
