@@ -194,7 +194,7 @@ def test_a_table_runs_end_to_end_and_resumes(tmp_path: Path, data: Path, capsys:
         "--table",
         "liang-2",
         "--budget",
-        "2",
+        "tiny",
         "--runs",
         "1",
         "-o",
