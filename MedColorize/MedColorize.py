@@ -93,6 +93,8 @@ class MedColorizeWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             TrainTab(self.ui, self.logic),
             ModelsTab(self.ui, self.logic),
         ]
+        # Rows take the height of their text once their table has its width: when its tab is shown.
+        self.ui.tabWidget.connect("currentChanged(int)", lambda index: qt.QTimer.singleShot(0, self.fitTables))
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
@@ -106,6 +108,10 @@ class MedColorizeWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.stop()
         self.setParameterNode(None)
         self.removeObservers()
+
+    def fitTables(self):
+        for tab in self.tabs:
+            tab.fitTables()
 
     def enter(self):
         self.initializeParameterNode()

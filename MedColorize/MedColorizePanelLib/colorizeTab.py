@@ -76,6 +76,9 @@ class ColorizeTab:
     # Scene and parameters
     #
 
+    def fitTables(self):
+        pass  # it has none
+
     def setParameterNode(self, parameters):
         self._parameters = parameters
         self.update()

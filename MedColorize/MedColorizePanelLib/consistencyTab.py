@@ -43,6 +43,9 @@ class ConsistencyTab:
         ui.outlierTable.connect("itemSelectionChanged()", self.onOutlier)
         self._showReport(None)
 
+    def fitTables(self):
+        fitHeight(self.ui.outlierTable, 5)
+
     def setParameterNode(self, parameters):
         self._parameters = parameters
         self.update()

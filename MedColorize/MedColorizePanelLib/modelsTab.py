@@ -31,6 +31,9 @@ class ModelsTab:
         logic.onCatalogue.append(self.show)
         self.show(logic.catalogue)
 
+    def fitTables(self):
+        fitHeight(self.ui.modelsTable)
+
     def setParameterNode(self, parameters):
         pass
 

@@ -53,6 +53,9 @@ class TrainTab:
         self._showRecipes()
         self.update()
 
+    def fitTables(self):
+        fitHeight(self.ui.lossTable, 6)
+
     def setParameterNode(self, parameters):
         self.update()
 

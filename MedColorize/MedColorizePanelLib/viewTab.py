@@ -39,6 +39,9 @@ class ViewTab:
         ui.legendTable.setColumnWidth(0, 44)
         logic.onCatalogue.append(lambda catalogue: self._showLegend())
 
+    def fitTables(self):
+        fitHeight(self.ui.legendTable, self.ui.legendTable.rowCount)
+
     def setParameterNode(self, parameters):
         self._parameters = parameters
         self.update()

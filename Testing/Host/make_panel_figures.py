@@ -71,7 +71,7 @@ def fill(panel: Panel, folder: Path) -> None:
     ]
     ui.trainButton.click()
     panel.wait(
-        lambda: panel.host.displays or (len(panel.train._history.get("step", [])) > 60 and panel.train._sample), 400
+        lambda: panel.host.displays or (len(panel.train._history.get("step", [])) > 24 and panel.train._sample), 400
     )
     assert panel.host.displays == [], panel.host.displays
     names = [model["name"] for model in panel.models._shown]
@@ -86,8 +86,6 @@ def main() -> None:
         folder = Path(name)
         os.chdir(folder)  # paths in the pictures are relative ones
         panel = make_panel(folder / "host")
-        from MedColorizePanelLib.widgets import fitHeight
-
         application = QtWidgets.QApplication.instance()
         application.setStyle("Fusion")
         light, font = QtGui.QPalette(application.palette()), QtGui.QFont(application.font())
@@ -97,10 +95,10 @@ def main() -> None:
             font.setPointSize(size)
             application.setFont(font)
             panel.host.turn(0.2)
-            for table in (panel.ui.legendTable, panel.ui.outlierTable, panel.ui.modelsTable, panel.ui.lossTable):
-                fitHeight(table, 10 if table == panel.ui.legendTable else 6)
             for index, tab in enumerate(TABS):
                 panel.ui.tabWidget.currentIndex = index
+                panel.host.turn(0.1)
+                panel.widget.fitTables()
                 panel.host.grab(target / f"panel-{tab}{suffix}.png")
         panel.ui.trainButton.click()
         panel.wait(lambda: panel.train._job is None, 60)

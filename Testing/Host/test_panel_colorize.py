@@ -417,3 +417,43 @@ def test_every_visible_text_is_translatable(tmp_path: Path) -> None:
 
 def test_self_test_of_the_module(panel: Panel) -> None:
     slicer.selfTests["MedColorize"]()
+
+
+def test_all_frames_of_a_sequence(panel: Panel) -> None:
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "beating")
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit("s")
+    for frame in range(3):
+        node = add_ball(f"frame {frame}", size=16)
+        nodes.array_from_node(node)[...] += 40 * frame
+        sequence.SetDataNodeAtValue(node, str(0.1 * frame))
+        scene.RemoveNode(node)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    panel.parameters.inputVolume = browser.GetProxyNode(sequence)
+    panel.choose_model(PALETTE)
+    assert panel.ui.framesComboBox.visible
+    panel.ui.framesComboBox.currentIndex = panel.ui.framesComboBox.findData("all")
+    panel.apply()
+    assert panel.host.displays == []
+    made = next(
+        node
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceNode"))
+        if (node := scene.GetNthNodeByClass(index, "vtkMRMLSequenceNode")) is not sequence
+    )
+    assert [made.GetNthIndexValue(n) for n in range(3)] == [sequence.GetNthIndexValue(n) for n in range(3)]
+    windows = {
+        json.loads(made.GetNthDataNode(n).GetAttribute("MedColorize.Provenance"))["window_name"] for n in range(3)
+    }
+    assert len(windows) <= 2  # chosen once, then given to the other frames
+    frames = [nodes.array_from_node(made.GetNthDataNode(n)) for n in range(3)]
+    assert all(frame.shape[3] == 3 for frame in frames)
+    assert not np.array_equal(frames[0], frames[2])
+    proxy = browser.GetProxyNode(made)
+    assert panel.parameters.viewedVolume is proxy
+    browser.SetSelectedItemNumber(2)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    assert np.array_equal(nodes.array_from_node(proxy), frames[2])
+    assert panel.leftovers() == []

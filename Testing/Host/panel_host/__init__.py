@@ -154,8 +154,8 @@ class Host:
     def grab(self, path: Path, width: int = 500, height: int = 0) -> None:
         """A screenshot of the panel at a width."""
         window = self.widget.parent._object
-        window.resize(width, height or window.sizeHint().height())
         window.show()
+        window.resize(width, height or window.layout().totalHeightForWidth(width))
         self.turn(0.1)
         window.grab().save(str(path))
 
