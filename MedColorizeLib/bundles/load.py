@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ..errors import MedColorizeError, ModelError
 from ..methods.registry import build_inference
@@ -23,8 +27,8 @@ def load_network(folder: Path | str) -> tuple[Bundle, nn.Module]:
 
 def fill(bundle: Bundle, tensors: dict[str, Tensor]) -> nn.Module:
     """The network that the bundle's configuration describes, with these weights."""
-    _refuse_larger_than_file(bundle, tensors)
-    network = _build(bundle)
+    with _no_larger_than(sum(value.numel() for value in tensors.values()), bundle):
+        network = _build(bundle)
     expected = network.state_dict()
     missing = [name for name in expected if name not in tensors]
     extra = [name for name in tensors if name not in expected]
@@ -58,17 +62,28 @@ def _build(bundle: Bundle) -> nn.Module:
         raise ModelError(f"{bundle.folder}: its network can't be built ({error}). The bundle is damaged.") from error
 
 
-def _refuse_larger_than_file(bundle: Bundle, tensors: dict[str, Tensor]) -> None:
-    """Metadata that ask for a network far larger than the weights at hand would only exhaust memory."""
+@contextmanager
+def _no_larger_than(held: int, bundle: Bundle) -> Iterator[None]:
+    """Refuse metadata that ask for a network far larger than the weights at hand: it would only exhaust memory.
+
+    Parameters are counted as modules register them, which is before they are filled. (Networks are folded after they
+    are built, so up to four times the weights is no reason for suspicion.)
+    """
+    limit, total, thread = 4 * held + 4_000_000, 0, threading.get_ident()
+
+    def count(module: nn.Module, name: str, parameter: Tensor | None) -> None:
+        nonlocal total
+        if threading.get_ident() != thread or parameter is None:
+            return
+        total += parameter.numel()
+        if total > limit:
+            raise ModelError(
+                f"{bundle.folder}: the metadata describe a network of more than {limit:,} numbers, the weights hold "
+                f"{held:,}. The bundle is damaged or was altered; install it again."
+            )
+
+    handle = register_module_parameter_registration_hook(count)
     try:
-        with torch.device("meta"):
-            network = _build(bundle)
-    except (NotImplementedError, RuntimeError):
-        return  # a network that can't be built without numbers is built with them
-    wanted = sum(value.numel() for value in network.state_dict().values())
-    held = sum(value.numel() for value in tensors.values())
-    if wanted > 2 * held + 1_000_000:
-        raise ModelError(
-            f"{bundle.folder}: the metadata describe a network of {wanted:,} numbers, the weights hold {held:,}. The "
-            "bundle is damaged or was altered; install it again."
-        )
+        yield
+    finally:
+        handle.remove()
