@@ -154,7 +154,7 @@ def widen(folder: Path) -> None:
 
 
 def ask_for_a_monster(folder: Path) -> None:
-    altered(folder, lambda m: m["medcolorize"]["config"]["options"].update(width=1200))
+    altered(folder, lambda m: m["medcolorize"]["config"]["options"].update(width=3000))
 
 
 def more_channels(folder: Path) -> None:
