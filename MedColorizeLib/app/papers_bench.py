@@ -182,7 +182,7 @@ class Bench:
         from ..training.loop import train
         from .exporting import export_run
 
-        folder = self.out / "work" / f"segmentation-{number + 1}"
+        folder = self.out / "work" / f"_segmentation-{number + 1}"
         bundle = folder.with_name(folder.name + "-bundle")
         if not bundle.is_dir():
             changes = task.segmentation
