@@ -142,15 +142,21 @@ def test_segmentation_and_label_map_colour_alike(panel: Panel) -> None:
     node = nodes.node_from_labels(
         slicer.mrmlScene, LabelVolume(labels, read_affine(source), {1: "white matter"}), "tissue"
     )
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "segments")
+    slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(node, segmentation)
+    segmentation.CreateDefaultDisplayNodes()
+    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeNode")
     panel.choose_model(PALETTE)
     results = []
-    for chosen in (None, node):
+    for chosen in (None, node, segmentation):
         panel.parameters.labels = chosen
         panel.apply()
         assert panel.host.displays == []
         results.append(nodes.array_from_node(panel.parameters.viewedVolume).copy())
     assert not np.array_equal(results[0], results[1])
     assert np.array_equal(results[0][labels == 0], results[1][labels == 0])
+    assert np.array_equal(results[1], results[2])
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeNode") == before
 
 
 def test_preview_shows_the_slice_of_the_red_view(panel: Panel) -> None:

@@ -229,7 +229,8 @@ def test_train_stop_resume_export_delete(panel: Panel, tmp_path: Path, monkeypat
         folder = tmp_path / domain
         folder.mkdir()
         for number in range(6):
-            blob = np.clip(rng.normal(120, 40, (64, 64, 3)), 0, 255).astype(np.uint8)
+            disk = np.hypot(*np.mgrid[-1:1:64j, -1:1:64j])[..., None] < 0.8
+            blob = (np.clip(rng.normal(120, 40, (64, 64, 3)), 30, 255) * disk).astype(np.uint8)
             Image.fromarray(blob).convert(mode).save(folder / f"{number}.png")
     panel.catalogue()
     ui = panel.ui
@@ -240,7 +241,7 @@ def test_train_stop_resume_export_delete(panel: Panel, tmp_path: Path, monkeypat
     ui.trainRunPath.currentPath = str(tmp_path / "run")
     ui.trainRecipeComboBox.currentIndex = ui.trainRecipeComboBox.findData("cyclegan-resnet9")
     panel.widget.logic.recipeChanges = [
-        *("data.size=32", "budget.iterations=100000"),
+        *("data.size=32", "data.color_background=none", "budget.iterations=100000"),
         *("options.blocks=1", "options.width=4", "options.discriminator_width=4"),
     ]
     ui.trainButton.click()
