@@ -44,6 +44,8 @@ def validate(method: Method, held: Pairs, train: Pairs, device: torch.device) ->
         fake = method.generate(batch.gray).float().clamp(-1, 1)
         made.append(_chroma(fake)[_inside(batch.mask, fake)])
         _add(figures, "luma", _luma(fake), middle(batch.gray))
+        for name, value in discriminated(method, fake=fake).items():
+            figures.setdefault(name, []).append(value)
     for place in spread(held.color.places, count):
         batch = held.plain(None, place).to(device)
         fake = method.generate(batch.color_gray).float().clamp(-1, 1)
@@ -51,7 +53,7 @@ def validate(method: Method, held: Pairs, train: Pairs, device: torch.device) ->
         difference = (_chroma(fake) - _chroma(batch.color)).abs()[_inside(batch.color_mask, fake)]
         figures.setdefault("chroma_error", []).append(float(difference.mean()) if difference.numel() else 0.0)
         true.append(_chroma(batch.color)[_inside(batch.color_mask, fake)])
-        for name, value in _told_apart(method, batch.color, fake).items():
+        for name, value in discriminated(method, real=batch.color).items():
             figures.setdefault(name, []).append(value)
     out = {name: sum(values) / len(values) for name, values in figures.items()}
     if made:
@@ -61,15 +63,12 @@ def validate(method: Method, held: Pairs, train: Pairs, device: torch.device) ->
     return out
 
 
-def _told_apart(method: Method, real: Tensor, fake: Tensor) -> dict[str, float]:
-    """What D_Y says of held-out photographs and of colourings of their luma (1: real); cycle GANs only."""
+def discriminated(method: Method, **pictures: Tensor) -> dict[str, float]:
+    """What D_Y says (1: real) of held-out photographs and of coloured held-out scans; for cycle GANs only."""
     if not isinstance(method, CycleMethod) or getattr(method.options, "space", "rgb") != "rgb":
         return {}
     with evaluating(method.d_y):
-        return {
-            "D_of_real": float(method.d_y(method.seen(real)).float().mean()),
-            "D_of_fake": float(method.d_y(method.seen(fake)).float().mean()),
-        }
+        return {f"D_of_{name}": float(method.d_y(method.seen(each)).float().mean()) for name, each in pictures.items()}
 
 
 def _train_chroma(train: Pairs, place: tuple[int, int], device: torch.device) -> Tensor:
