@@ -18,7 +18,7 @@ from ..imaging.luma import Fidelity
 from ..imaging.read import ChooseSeries, open_scan, read_labels
 from ..imaging.scan import ColorHeader, Scan
 from ..imaging.volume import ColorVolume, Volume
-from ..imaging.windows import Window, choose_window, codes
+from ..imaging.windows import choose_window, codes
 from ..imaging.write import open_color_writer, write_volume
 from ..inference.colorizer import Colorizer, ColorStream
 from ..progress import CancelToken, OnProgress, Progress
@@ -107,14 +107,21 @@ def colorize_file(
     header = ColorHeader(
         first.shape, stream.header.channels, first.affine, len(frames), stream.header.provenance, first.origin
     )
-    kept: list[NDArray[np.uint8]] = []
+    kept: list[ColorVolume] = []
+    grays: list[NDArray[np.uint8]] = []
     with open_color_writer(job.output, header, overwrite=job.overwrite) as writer:
         for number, frame in enumerate(frames):
-            part = stream if number == 0 else begin(_same_place(scan.read(frame), first, job.input))
+            volume = first if number == 0 else _same_place(scan.read(frame), first, job.input)
+            part = stream if number == 0 else begin(volume)
+            slabs = []
             for slab in part.slabs:
                 writer.write(slab)
-                if job.report and number == 0:
-                    kept.append(slab)
+                if job.report:
+                    slabs.append(slab)
+            if job.report:
+                made = {**part.header.provenance, **part.figures}
+                kept.append(ColorVolume(np.concatenate(slabs), first.affine, made, part.notes))
+                grays.append(codes(volume.array, window))
         if cancel:
             cancel.check()
         output = writer.commit()
@@ -123,9 +130,19 @@ def colorize_file(
     provenance = {**header.provenance, **stream.figures}
     notes = list(stream.notes)
     outcome = Outcome(output, notes, provenance, 0.0)
-    color = ColorVolume(np.concatenate(kept), first.affine, provenance, stream.notes) if kept else None
-    if job.report and color is not None:
-        outcome.report = _report(job, first, window, color, on_progress, cancel)
+    if job.report:
+        from ..evaluation.report import make_report
+
+        outcome.report = make_report(
+            grays[0],
+            kept[0],
+            job.report,
+            labels=labels,
+            frames=list(zip(grays, kept, strict=True)),
+            overwrite=job.overwrite,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
     record(output, {**provenance, "frames": len(frames), "notes": notes})
     outcome.seconds = time.monotonic() - started
     return outcome
@@ -157,25 +174,3 @@ def _same_place(volume: Volume, first: Volume, path: Path) -> Volume:
     if volume.shape != first.shape or not np.array_equal(volume.affine, first.affine):
         raise UsageError(f"The frames of {path} lie in different places. Colour them one by one (--frames N).")
     return volume
-
-
-def _report(
-    job: ColorizeJob,
-    volume: Volume,
-    window: Window,
-    color: ColorVolume,
-    on_progress: OnProgress | None,
-    cancel: CancelToken | None,
-) -> dict[str, Any]:
-    from ..evaluation.report import make_report
-
-    assert job.report is not None
-    return make_report(
-        codes(volume.array, window),
-        color,
-        job.report,
-        labels=read_labels(job.labels, like=volume) if job.labels else None,
-        overwrite=job.overwrite,
-        on_progress=on_progress,
-        cancel=cancel,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +21,9 @@ from .consistency import axis_consistency, frames_consistency, isotropy
 from .curves import tissue_spread
 from .fidelity import FSIM_SLICES, SSIM_SLICES, against_truth, luma_fidelity
 from .frechet import picture_distance
-from .grades import grade, overall_light, verdict_of
+from .grades import grade, grade_uncertainty, overall_light, verdict_of
 from .planes import Planes, measure_planes
-from .records import AxisConsistency, Facts, FramesConsistency, SliceTable
+from .records import AxisConsistency, Facts, FramesConsistency, SliceTable, UncertaintySummary
 from .stack import (
     MAX_TISSUES,
     SIDE,
@@ -109,6 +110,18 @@ def run(
         truth=truth,
         distance=distance,
         provenance=dict(color.provenance),
+    )
+
+
+def with_uncertainty(assessment: Assessment, summary: UncertaintySummary) -> Assessment:
+    """The assessment of a volume that was coloured along several planes: their disagreement is graded too."""
+    grades = (*assessment.grades, grade_uncertainty(summary))
+    return replace(
+        assessment,
+        uncertainty=summary,
+        grades=grades,
+        overall=overall_light(grades),
+        verdict=verdict_of(grades, assessment.consistency),
     )
 
 

@@ -177,7 +177,7 @@ def verdict_of(grades: Sequence[Grade], consistency: Sequence[AxisConsistency]) 
     """What a person should take away, in plain words: the worst first."""
     words = {name: [g.words for g in grades if g.light == name] for name in ("red", "amber", "green")}
     if words["red"]:
-        said = "Look twice before you show this: " + " ".join(words["red"][:3])
+        said = "Look twice before you show this. " + " ".join(words["red"][:3])
     elif words["amber"]:
         said = "Usable with care. " + " ".join(words["amber"][:3])
     elif words["green"]:

@@ -93,7 +93,6 @@ class Truth:
     """The same at equal lightness: what the colouring alone got wrong."""
     lpips: float
     """NaN where no network was given: it needs weights that this project does not ship."""
-    distance: Distance | None = None
 
 
 @dataclass(frozen=True)

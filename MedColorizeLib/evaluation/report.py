@@ -21,6 +21,7 @@ from ..imaging.volume import ColorVolume, LabelVolume, Volume, same_grid
 from ..imaging.windows import Window, auto_window, codes
 from ..progress import CancelToken, OnProgress, Progress
 from . import page, report_sections
+from .assessing import assess_frames, with_uncertainty
 from .assessment import Assessment, UncertaintySummary, assess
 from .report_document import WARNING, document, public, slices_csv, summary, to_json
 
@@ -79,6 +80,7 @@ def make_report(
     reference_set: Sequence[NDArray[np.uint8]] | None = None,
     features: Features | None = None,
     uncertainty: UncertaintySummary | None = None,
+    frames: Sequence[tuple[NDArray[np.uint8], ColorVolume]] = (),
     title: str = "Colour report",
     provenance: dict[str, Any] | None = None,
     rendering: bytes | None = None,
@@ -88,7 +90,8 @@ def make_report(
 ) -> dict[str, Any]:
     """Judge `color` against the 8-bit input it was made from and write the report folder; returns its summary.
 
-    `provenance` replaces that of `color`; `rendering` is a PNG or JPEG picture of the coloured volume.
+    `frames`: all frames of a 4-D acquisition, codes and colours, of which `color` is the first. `provenance`
+    replaces that of `color`; `rendering` is a PNG or JPEG picture of the coloured volume.
     """
     gray = gray_codes if isinstance(gray_codes, Gray) else Gray(gray_codes, window_of(color.provenance))
     if gray.codes.shape != color.shape:
@@ -110,7 +113,9 @@ def make_report(
             cancel=cancel,
         )
         if uncertainty is not None:
-            assessment = replace(assessment, uncertainty=uncertainty)
+            assessment = with_uncertainty(assessment, uncertainty)
+        if len(frames) > 1:
+            assessment = replace(assessment, frames=assess_frames(frames, foreground, labels))
         if provenance is not None:
             assessment = replace(assessment, provenance=provenance)
         if cancel:

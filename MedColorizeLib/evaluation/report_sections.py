@@ -231,10 +231,10 @@ def numbers(assessment: Assessment) -> str:
             ),
             ("Against true colour: chroma alone", f"{figure(truth.chroma_mean)} dE", "at equal lightness"),
         ]
-    for distance in (assessment.distance, truth.distance if truth else None):
-        if distance is not None:
-            used = f"{distance.pictures[0]} against {distance.pictures[1]} pictures. {distance.note}"
-            rows.append((distance.name, figure(distance.value), used))
+    distance = assessment.distance
+    if distance is not None:
+        used = f"{distance.pictures[0]} against {distance.pictures[1]} pictures. {distance.note}"
+        rows.append((distance.name, figure(distance.value), used))
     unsure = assessment.uncertainty
     if unsure is not None:
         between = " / ".join(unsure.names)

@@ -105,6 +105,19 @@ def test_labels_and_frames(tmp_path: Path) -> None:
     )
 
 
+def test_the_report_of_a_sequence_judges_its_frames_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    array = np.abs(rng.normal(10, 5, (30, 30, 20, 3)))
+    array[5:25, 5:25, 4:16] = rng.normal(600, 30, (20, 20, 12, 3))
+    nibabel.save(nibabel.Nifti1Image(array.astype(np.int16), np.eye(4)), tmp_path / "f.nii.gz")
+    words = ["colorize", str(tmp_path / "f.nii.gz"), "-o", str(tmp_path / "c.nrrd"), "--palette", "head-mr"]
+    assert main([*words, "--report", str(tmp_path / "report")]) == 0
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["frames"]["frames"] == 3
+    assert report["trust"]["luma_error_max"] == 0
+    assert "frame" in (tmp_path / "report" / "report.html").read_text()
+
+
 def test_info_and_convert(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     color = tmp_path / "c.nrrd"
     main(["colorize", str(scan), "-o", str(color), "--palette", "head-mr"])
