@@ -236,8 +236,10 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         """Ask, in the background, which models there are and on what they could run."""
         from MedColorizePanelLib.jobs import Job
 
-        if compat.reasonNotToRun(palette=True) or any(job.running for job in self._jobs):
+        if compat.reasonNotToRun(palette=True):
             return
+        for job in self._jobs:
+            job.abandon()  # what it was about to say may be out of date
 
         def gotCatalogue(result):
             self.catalogue, self.recipes, self.store = result["models"], result["recipes"], result["store"]

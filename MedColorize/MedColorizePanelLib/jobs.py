@@ -87,10 +87,13 @@ class Job:
     """One request from beginning to end. `arrays` are written first; `receive(result, folder)` gives the last steps.
 
     `onDone(value)` gets what the last steps return; `onFailed(failure)` everything else, cancelling included. Exactly
-    one of the two is called. The folder is gone afterwards.
+    one of the two is called. The folder is gone afterwards. `grace`: milliseconds to stop in before it is killed.
     """
 
-    def __init__(self, task, content, arrays=None, receive=None, onProgress=None, onDone=None, onFailed=None):
+    def __init__(
+        self, task, content, arrays=None, receive=None, onProgress=None, onDone=None, onFailed=None, grace=None
+    ):
+        self._grace = grace
         self._task, self._content, self._arrays, self._receive = task, content, arrays or {}, receive
         self._onProgress = onProgress or (lambda event: None)
         self._onDone = onDone or (lambda value: None)
@@ -138,7 +141,7 @@ class Job:
 
         self._arrays = {}
         protocol.write_request(self.folder, self._task, **self._content)
-        self._worker = process.WorkerProcess(self.folder, self._onProgress, self._onResult, self._fail)
+        self._worker = process.WorkerProcess(self.folder, self._onProgress, self._onResult, self._fail, self._grace)
         self._worker.start()
 
     def _onResult(self, result):

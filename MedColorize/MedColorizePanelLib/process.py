@@ -55,8 +55,9 @@ class Lines:
 class WorkerProcess:
     """A request on its way: `folder` holds `request.json` and is private to it."""
 
-    def __init__(self, folder, onProgress, onDone, onFailed):
+    def __init__(self, folder, onProgress, onDone, onFailed, grace=None):
         self.folder = Path(folder)
+        self._grace = grace
         self._onProgress, self._onDone, self._onFailed = onProgress, onDone, onFailed
         self._answer = None
         self._cancelled = False
@@ -106,7 +107,7 @@ class WorkerProcess:
             logging.debug("MedColorize: the request's folder is gone already")
         if self._pid is not None and os.name != "nt":
             _signal(self._pid, signal.SIGTERM, group=False)
-        self._deadline.start(GRACE_MILLISECONDS)
+        self._deadline.start(GRACE_MILLISECONDS if self._grace is None else self._grace)
 
     def kill(self):
         """End the worker, its children and the launcher between us and it, now."""

@@ -16,6 +16,7 @@ from .widgets import TimeLeft, fillCombo, fitHeight, lasting, showProgress
 
 LOOK_MILLISECONDS = 2000
 KEPT = 5000
+GRACE = 60000  # milliseconds: a step and its checkpoint may take long, and are worth waiting for
 SAMPLE_HEIGHT = 220
 DEFAULT_RECIPE = "colormedgan"
 NO_LOSS = ("step", "steps_per_second", "seconds_left", "learning_rate")
@@ -133,7 +134,7 @@ class TrainTab:
         }
         self._history, self._lastStep, self._sample = {}, 0, None
         ui.trainProgressBar.visible = True
-        self._job = Job("train", content, None, None, self._onProgress, self._onTrained, self._onFailed).start()
+        self._job = Job("train", content, None, None, self._onProgress, self._onTrained, self._onFailed, GRACE).start()
         self._timer.start()
         self.update()
 

@@ -245,9 +245,8 @@ def test_train_stop_resume_export_delete(panel: Panel, tmp_path: Path, monkeypat
         *("options.blocks=1", "options.width=4", "options.discriminator_width=4"),
     ]
     ui.trainButton.click()
-    panel.wait(lambda: panel.train._history.get("step") or panel.host.displays, 120)
+    panel.wait(lambda: ui.lossTable.rowCount or panel.host.displays, 120)
     assert panel.host.displays == []
-    assert ui.lossTable.rowCount > 0
     ui.trainButton.click()
     panel.wait(lambda: panel.train._job is None, 60)
     assert "can be resumed" in ui.trainStatusLabel.text
