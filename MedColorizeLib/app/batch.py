@@ -163,7 +163,7 @@ def _queued(case: Case) -> Status:
 def _open(store: Store, job: BatchJob) -> None:
     """Begin the record, or go on with one that was made with the same options."""
     file = store.home / "settings.json"
-    mine = {"schema": SCHEMA, "format": job.format, "settings": _plain(job.settings)}
+    mine: dict[str, Any] = {"schema": SCHEMA, "format": job.format, "settings": _plain(job.settings)}
     if not file.exists():
         write_atomically(file, json.dumps(mine, indent=1, ensure_ascii=False) + "\n")
         return
@@ -177,11 +177,11 @@ def _open(store: Store, job: BatchJob) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"{file} can't be read ({error}). Choose another folder (-o).") from error
     if theirs != mine:
-        old, new = ({"format": d.get("format"), **d.get("settings", {})} for d in (theirs, mine))
+        old, new = ({"format": d["format"], **d["settings"]} for d in (theirs, mine))
         changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
         raise UsageError(
-            f"{store.folder} was begun with other options ({', '.join(changed) or 'another version'}), and half a batch "
-            "one way and half another would mislead. Give the same options, or choose another folder (-o)."
+            f"{store.folder} was begun with other options ({', '.join(changed) or 'another version'}), and half a "
+            "batch one way and half another would mislead. Give the same options, or choose another folder (-o)."
         )
 
 

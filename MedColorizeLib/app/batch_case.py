@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Cancelled, MedColorizeError, OutputError, ResourceError
-from ..progress import CancelToken, OnProgress
+from ..progress import CancelToken
 from .batch_store import Status, Store, hash_output, now
 
 
@@ -53,16 +53,14 @@ class Result:
     """True if it was done now, False if it had been done before."""
 
 
-def perform(
-    store: Store, case: Case, on_progress: OnProgress | None = None, cancel: CancelToken | None = None
-) -> Result:
+def perform(store: Store, case: Case, cancel: CancelToken | None = None) -> Result:
     """Colour the case unless that is done already. Never raises for what is wrong with a case."""
     with store.claim(case.key) as held:
         if not held:
             return Result(case.key, "busy")
         status = store.load(case.key)
         try:
-            return _go_on(store, case, status, on_progress, cancel)
+            return _go_on(store, case, status, cancel)
         except Cancelled:
             store.journal("cancelled", case.key)
             status.state, status.started = "queued", ""
@@ -82,9 +80,7 @@ def give_up(store: Store, case: Case, reason: str) -> Result:
         return _failed(store, case, status, ResourceError(reason))
 
 
-def _go_on(
-    store: Store, case: Case, status: Status, on_progress: OnProgress | None, cancel: CancelToken | None
-) -> Result:
+def _go_on(store: Store, case: Case, status: Status, cancel: CancelToken | None) -> Result:
     output, staged = store.output(status), _staged(store, status)
     if status.state == "done":
         if output.exists() and hash_output(output) == status.output_sha256:
@@ -101,13 +97,11 @@ def _go_on(
         )
     if status.state != "done":
         status.notes = []
-    _color(store, case, status, on_progress, cancel)
+    _color(store, case, status, cancel)
     return _finish(store, status)
 
 
-def _color(
-    store: Store, case: Case, status: Status, on_progress: OnProgress | None, cancel: CancelToken | None
-) -> None:
+def _color(store: Store, case: Case, status: Status, cancel: CancelToken | None) -> None:
     from .pipeline import ColorizeJob, colorize_file
 
     begun = time.monotonic()
@@ -129,7 +123,7 @@ def _color(
         options["labels"] = Path(options["labels"])
     staged = _staged(store, status)
     job = ColorizeJob(Path(case.input), staged, series=case.series or None, report=report, **options)
-    outcome = colorize_file(job, on_progress, cancel)
+    outcome = colorize_file(job, None, cancel)
     status.notes += outcome.notes
     status.input_sha256 = str(outcome.provenance.get("input_sha256", ""))
     status.output_sha256 = hash_output(staged)

@@ -95,7 +95,8 @@ class Worker:
                 process.wait()
 
     def _start(self) -> subprocess.Popen[str]:
-        self._answers = answers = queue.Queue()
+        answers: queue.Queue[Result | None] = queue.Queue()
+        self._answers = answers
         # Standard error goes nowhere: libraries may quote there what is in a file.
         self._process = process = subprocess.Popen(
             self._command,

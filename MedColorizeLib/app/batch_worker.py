@@ -15,18 +15,15 @@ import queue
 import signal
 import sys
 import threading
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from ..progress import CancelToken, Progress
+from ..progress import CancelToken
 from . import protocol
 from .batch_case import Case, perform
 from .batch_store import Store
 from .worker import Line, claim_stdout
-
-_PROGRESS_SECONDS = 0.5
 
 
 class _Requests:
@@ -58,17 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     requests = _Requests(sys.stdin)
     signal.signal(signal.SIGTERM, lambda *_: requests.cancel.cancel())
     line.send(protocol.encode("hello", pid=os.getpid()))
-    last = 0.0
-
-    def on_progress(progress: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _PROGRESS_SECONDS:
-            last = time.monotonic()
-            line.send(protocol.encode_progress(progress))
-
     while True:
         case = Case(**requests.cases.get())
-        result = perform(store, case, on_progress, requests.cancel)
+        result = perform(store, case, requests.cancel)
         line.send(protocol.encode("result", result=asdict(result)))
 
 

@@ -5,7 +5,7 @@
 
 `--input` may be given several times: folders, files, patterns or CSV manifests. The other options are those of
 `medcolorize batch`, whose engine this is (`--help` lists them). Ends with its exit code; never asks anything.
-In the application the work is done by the Python that the panel's workers use, so nothing is loaded into the application.
+In the application the work is done by the Python that the panel's workers use, and nothing is loaded into it.
 """
 
 import os
@@ -39,7 +39,7 @@ def batchWords(words):
             continue
         if not equals:
             if not words:
-                raise ValueError("%s needs a value." % name)
+                raise ValueError(f"{name} needs a value.")
             value = words.pop(0)
         if name == "--input":
             inputs.append(value)
@@ -70,11 +70,10 @@ def runOutside(words):
     environment = dict(slicer.util.startupEnvironment() if isExternal else os.environ)
     command = [executable, os.path.abspath(__file__), "--parent", str(os.getpid()), *words]
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # it heard the same Ctrl-C, and stops by itself
-            continue
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # it heard the same Ctrl-C, and stops by itself
+        return process.wait()
 
 
 def endWith(parent):
@@ -102,7 +101,7 @@ def main(words):
         return 5
     root = libraryRoot()
     if root is None:
-        sys.stderr.write("MedColorize: the folder MedColorizeLib is missing beside %s. Reinstall it.\n" % MODULE)
+        sys.stderr.write(f"MedColorize: the folder MedColorizeLib is missing beside {MODULE}. Reinstall it.\n")
         return 5
     if root not in sys.path:
         sys.path.insert(0, root)
@@ -112,7 +111,7 @@ def main(words):
     try:
         words = batchWords(words)
     except ValueError as error:
-        sys.stderr.write("MedColorize: %s\n" % error)
+        sys.stderr.write(f"MedColorize: {error}\n")
         return 2
     from MedColorizeLib.app import cli
 
@@ -121,8 +120,8 @@ def main(words):
     except ImportError as error:
         requirements = os.path.join(MODULE, "Resources", "requirements.txt")
         sys.stderr.write(
-            "MedColorize: the Python package '%s' is missing. Install it: %s -m pip install -r %s\n"
-            % (error.name, sys.executable, requirements)
+            f"MedColorize: the Python package '{error.name}' is missing. "
+            f"Install it: {sys.executable} -m pip install -r {requirements}\n"
         )
         return 5
 
