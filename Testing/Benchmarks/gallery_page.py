@@ -35,7 +35,7 @@ def write(systems: Sequence[System], work: Path, docs: Path) -> None:
         rgb = color_volume(system, work)
         wrong[system.recipe] = int(np.count_nonzero(luma_codes(rgb) != gray))
         rows.append((system.title, rgb))
-    _slices(rows, volume.affine, figures / "gallery-slices.png")
+    _slices(rows, volume.affine, figures / "gallery-slices.jpg")
     _losses(done, work, figures / "gallery-losses.png")
     _told_apart(done, work, figures / "gallery-discriminators.png")
     (docs / "Gallery.md").write_text(_page(done, work, wrong), encoding="utf-8")
@@ -54,7 +54,7 @@ def _slices(rows: Sequence[tuple[str, np.ndarray]], affine: np.ndarray, path: Pa
             square = crop_or_pad(picture, (side, side), (picture.shape[0] / 2, picture.shape[1] / 2))
             tile = Image.fromarray(np.ascontiguousarray(square)).resize((TILE, TILE), Image.Resampling.LANCZOS)
             sheet.paste(tile, (label + column * (TILE + 3), line * (TILE + 3)))
-    sheet.quantize(160, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
+    sheet.save(path, quality=84, subsampling=0, optimize=True)
 
 
 def _plot(path: Path, panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray, np.ndarray]], str]]) -> None:
@@ -147,10 +147,10 @@ def _page(systems: Sequence[System], work: Path, wrong: dict[str, int]) -> str:
         "minutes on a shared CPU, hundreds to thousands of times below the papers': this page shows that every system",
         "trains and works here, not which one is best.**",
         "",
-        "![The same slices coloured by every system](Figures/gallery-slices.png)",
+        "![The same slices coloured by every system](Figures/gallery-slices.jpg)",
         "",
-        f"Luma is locked (fidelity `exact`): over all {len(wrong)} systems **{sum(wrong.values())}** voxels have another luma than",
-        "the input. What differs is colour alone.",
+        f"Luma is locked (fidelity `exact`): over all {len(wrong)} systems **{sum(wrong.values())}** voxels have",
+        "another luma than the input. What differs is colour alone.",
         "",
         "Gray: skull-stripped T1 brains (OASIS), 7 for training, one for validation; this is 1017, held out. Colour:",
         "cryosections of the Visible Human Male, frames 1 to 250 without those held out, gelatine and latex removed;",
