@@ -128,7 +128,7 @@ def _codes_plane(
 def _window(color: ColorVolume) -> tuple[float, float] | None:
     """The window that the colours were made through: the gray beside them should be seen through the same one."""
     window = color.provenance.get("window")
-    return (float(window[0]), float(window[1])) if isinstance(window, list | tuple) and len(window) == 2 else None
+    return (float(window[0]), float(window[1])) if isinstance(window, (list, tuple)) and len(window) == 2 else None
 
 
 def _extent(

@@ -108,7 +108,7 @@ def choose_preset(color: ColorVolume) -> Preset:
 def window_of(color: ColorVolume) -> tuple[float, float] | None:
     """The window through which alpha was made, if the provenance tells."""
     window = color.provenance.get("window")
-    return (float(window[0]), float(window[1])) if isinstance(window, list | tuple) and len(window) == 2 else None
+    return (float(window[0]), float(window[1])) if isinstance(window, (list, tuple)) and len(window) == 2 else None
 
 
 def litres(alpha: NDArray[np.uint8]) -> int:
