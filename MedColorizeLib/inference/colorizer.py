@@ -168,6 +168,7 @@ class _TableWork:
     """Slabs by look-up."""
 
     slab_voxels = 2_000_000
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self, painter: TablePainter, volume: Volume, labels: LabelVolume | None, window: Window, fidelity: Fidelity
@@ -213,6 +214,11 @@ class _PaintWork:
             self.uncertainty[start:stop] = planes.disagreement(self._subject, start, stop, self._cancel)
         return gray, int(np.count_nonzero(overflowed))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the painter found worth telling, e.g. that it fell back to the processor."""
+        return tuple(getattr(self._painter, "notes", ()))
+
 
 def _in_three_planes(painter: Painter) -> FusedPainter:
     """The painter run along all three axes, which is what shows where it is unsure."""
@@ -256,6 +262,7 @@ def _slabs(
             rgba[..., channel] = rgb[..., channel]
         rgba[..., 3] = (gray.astype(np.uint16) * inside + 127) // 255
         yield rgba
+    stream.notes += work.notes
     stream.figures["gamut_overflow_share"] = round(overflowed / (slices * rows * columns), 6)
 
 

@@ -59,6 +59,8 @@ class NetworkPainter:
     ) -> None:
         import torch
 
+        from ..networks.precision import computes_bfloat16
+
         if bundle.kind != "color":
             raise ModelError(f"'{bundle.name}' is a {bundle.kind} model: it does not colour. Choose another model.")
         if device == "cuda" and not torch.cuda.is_available():
@@ -70,7 +72,7 @@ class NetworkPainter:
         self.name, self.bundle = bundle.name, bundle
         self.notes: list[str] = []
         self.device = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-        if precision == "bf16" and not has_bf16(self.device.type):
+        if precision == "bf16" and not computes_bfloat16(self.device):
             precision = "fp32"
             self._note("This processor has no bfloat16 arithmetic; the network runs in float32.")
         self.precision = precision
@@ -241,16 +243,6 @@ def _short_of_memory(error: Exception) -> bool:
     text = str(error)
     named = isinstance(error, (torch.OutOfMemoryError, MemoryError))
     return named or "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
-
-
-def has_bf16(device: str) -> bool:
-    """Whether bfloat16 is computed by the hardware rather than emulated."""
-    import torch
-
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(check and check())
 
 
 def load_painter(name_or_folder: str | Path, device: str = "auto", precision: str = "fp32") -> NetworkPainter:

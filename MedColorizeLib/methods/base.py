@@ -129,8 +129,10 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any
         return value
     if get_origin(kind) is tuple:
         inner = get_args(kind)
-        if not isinstance(value, (list, tuple)) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
-            raise UsageError(f"Option '{name}' is {value!r}; it must be a list of {len(inner)} values.")
+        many = inner[-1] is Ellipsis
+        if not isinstance(value, (list, tuple)) or (not many and len(value) != len(inner)):
+            length = "" if many else f" of {len(inner)} values"
+            raise UsageError(f"Option '{name}' is {value!r}; it must be a list{length}.")
         return tuple(_checked(name, each, inner[0], limits) for each in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

@@ -101,7 +101,7 @@ _ENTRIES: dict[str, Entry] = {
         "zhang:Zhang",
         "Colorful image colorization",
         "Zhang et al. 2016, ECCV",
-        "classification into 313 ab bins with class rebalancing and annealed mean",
+        "classification into in-gamut ab bins with class rebalancing and annealed mean",
         paired=True,
     ),
     "chromagan": Entry(
