@@ -19,7 +19,7 @@ from ..imaging.atomic import write_atomically
 from ..progress import CancelToken, OnProgress, Progress
 from .batch_case import Case, Result
 from .batch_plan import FORMATS, assign, find
-from .batch_pool import run_locally
+from .batch_pool import Worker, hire, run_locally
 from .batch_store import SCHEMA, Status, Store, now
 
 _MOST_BY_DEFAULT = 4
@@ -37,6 +37,8 @@ class BatchJob:
     workers: int | None = None
     scheduler: str | None = None
     resume: bool = False
+    threads: int | None = None
+    """Of each worker; None: the cores, shared evenly."""
 
 
 @dataclass
@@ -94,13 +96,25 @@ class BatchOutcome:
 
 def run_batch(job: BatchJob, on_progress: OnProgress | None = None, cancel: CancelToken | None = None) -> BatchOutcome:
     """Do all cases that are not done. A bad case is a result like any other; only a bad request raises."""
-    started = time.monotonic()
     cancel = cancel or CancelToken()
     if job.workers is not None and job.workers < 1:
         raise UsageError(f"--workers is 1 or more, not {job.workers}.")
+    if job.threads is not None and job.threads < 1:
+        raise UsageError(f"--threads is 1 or more, not {job.threads}.")
     if job.format not in FORMATS:
         raise UsageError(f"--format is one of {', '.join(FORMATS)}, not '{job.format}'.")
-    store = Store(job.output)
+    crew = [] if job.scheduler else hire(job.output, workers_for(job.workers), job.threads)
+    try:
+        return _run(job, Store(job.output), crew, on_progress, cancel)
+    finally:
+        for worker in crew:
+            worker.close()
+
+
+def _run(
+    job: BatchJob, store: Store, crew: list[Worker], on_progress: OnProgress | None, cancel: CancelToken
+) -> BatchOutcome:
+    started = time.monotonic()
     if on_progress:
         on_progress(Progress("find cases", 0, 1))
     found, skipped = find(job.inputs, job.output, dicom_output=job.format in ("dicom", ".dcm"))
@@ -138,9 +152,9 @@ def run_batch(job: BatchJob, on_progress: OnProgress | None = None, cancel: Canc
     if job.scheduler:
         from .batch_dask import run_on_dask
 
-        run_on_dask(store, cases, job.scheduler, tell, cancel, on_running)
+        run_on_dask(store, cases, job.scheduler, tell, cancel, on_running, job.threads or 1)
     else:
-        run_locally(store, cases, workers_for(job.workers, len(cases)), tell, cancel, on_running=on_running)
+        run_locally(store, cases, crew[: len(cases)], tell, cancel, on_running)
     summary = store.write_summary()
     unfinished = len(results) < len(cases)
     return BatchOutcome(
@@ -148,9 +162,9 @@ def run_batch(job: BatchJob, on_progress: OnProgress | None = None, cancel: Canc
     )
 
 
-def workers_for(asked: int | None, cases: int) -> int:
+def workers_for(asked: int | None) -> int:
     """As many as asked for, else half the cores and at most four: each one holds a whole volume in memory."""
-    return min(cases, asked or min(_MOST_BY_DEFAULT, max(1, (os.cpu_count() or 1) // 2)))
+    return asked or min(_MOST_BY_DEFAULT, max(1, (os.cpu_count() or 1) // 2))
 
 
 def _queued(case: Case) -> Status:

@@ -89,7 +89,7 @@ def _go_on(store: Store, case: Case, status: Status, cancel: CancelToken | None)
     elif status.state == "finishing":
         there = staged if staged.exists() else output
         if there.exists() and hash_output(there) == status.output_sha256:
-            return _finish(store, status)
+            return _finish(store, status, found=True)
     elif output.exists() and not status.output_sha256:
         raise OutputError(
             f"{status.output} exists already and was not made by this batch. Move it away, or "
@@ -132,8 +132,8 @@ def _color(store: Store, case: Case, status: Status, cancel: CancelToken | None)
     store.save(status)
 
 
-def _finish(store: Store, status: Status) -> Result:
-    """Move what was made to its place. Each step may have been done before: a worker may die after any of them."""
+def _finish(store: Store, status: Status, *, found: bool = False) -> Result:
+    """Move what was made to its place. Found so, any step may be done already: a worker may die after each of them."""
     from .provenance import NAME, record
 
     output, staged, folder = store.output(status), _staged(store, status), store.staging(status.key)
@@ -145,8 +145,7 @@ def _finish(store: Store, status: Status) -> Result:
         _move(staged, output)
     if (folder / NAME).exists():
         record(output, _made_how(folder / NAME, output.name))
-    attempts = [e.get("attempt") for e in store.events(status.key) if e["event"] == "done"]
-    if status.attempts not in attempts:
+    if not (found and store.told(status.key, "done", status.attempts)):
         store.journal("done", status.key, attempt=status.attempts, sha256=status.output_sha256)
     status.state, status.finished, status.reason, status.exit_code = "done", now(), "", 0
     store.save(status)

@@ -27,7 +27,7 @@ _PATIENCE = "30s"
 _mine = threading.local()
 
 
-def task(case: dict[str, Any], folder: str, stop: str) -> dict[str, Any]:
+def task(case: dict[str, Any], folder: str, stop: str, threads: int = 1) -> dict[str, Any]:
     """What a Dask worker runs: one case, in the process that this thread keeps for the purpose."""
     store, one = Store(Path(folder)), Case(**case)
     if not store.home.is_dir():
@@ -46,10 +46,10 @@ def task(case: dict[str, Any], folder: str, stop: str) -> dict[str, Any]:
 
     worker: Worker | None = getattr(_mine, "worker", None)
     if worker is None:
-        worker = _mine.worker = Worker(Path(folder), threads=1)  # Dask runs one task a thread: each has its own core
-    elif worker.folder != Path(folder):
+        worker = _mine.worker = Worker(Path(folder), threads)
+    elif (worker.folder, worker.threads) != (Path(folder), threads):
         worker.close()
-        worker = _mine.worker = Worker(Path(folder), threads=1)
+        worker = _mine.worker = Worker(Path(folder), threads)
     for attempt in itertools.count(1):
         try:
             return asdict(worker.run(one, cancelled))
@@ -67,8 +67,12 @@ def run_on_dask(
     tell: Tell,
     cancel: CancelToken,
     on_running: OnRunning | None = None,
+    threads: int = 1,
 ) -> None:
-    """Have all cases done by the workers of the scheduler at `address`; `tell` hears each end, from this thread."""
+    """Have all cases done by the workers of the scheduler at `address`; `tell` hears each end, from this thread.
+
+    Dask runs one case a thread, so each takes one core unless `threads` says that the workers have more.
+    """
     try:
         from distributed import Client
     except ImportError as error:
@@ -83,17 +87,17 @@ def run_on_dask(
             "such as tcp://host:8786."
         ) from error
     with client:
-        _Run(client, store, tell, cancel, on_running).all(cases)
+        _Run(client, store, tell, cancel, on_running, threads).all(cases)
 
 
 class _Run:
     """One batch on one scheduler."""
 
     def __init__(
-        self, client: Any, store: Store, tell: Tell, cancel: CancelToken, on_running: OnRunning | None
+        self, client: Any, store: Store, tell: Tell, cancel: CancelToken, on_running: OnRunning | None, threads: int
     ) -> None:
         self._client, self._store, self._tell, self._cancel = client, store, tell, cancel
-        self._on_running = on_running
+        self._on_running, self._threads = on_running, threads
         self._ends: queue.Queue[Any] = queue.Queue()
         self._open: dict[str, tuple[Any, Case]] = {}
         self._name = uuid.uuid4().hex[:8]
@@ -122,9 +126,8 @@ class _Run:
 
     def _submit(self, case: Case) -> None:
         key = f"medcolorize-{case.key}-{self._name}-{next(self._number)}"
-        future = self._client.submit(
-            task, case.to_dict(), str(self._store.folder.resolve()), str(self._stop.resolve()), key=key, pure=False
-        )
+        places = str(self._store.folder.resolve()), str(self._stop.resolve())
+        future = self._client.submit(task, case.to_dict(), *places, self._threads, key=key, pure=False)
         self._open[key] = future, case
         future.add_done_callback(self._ends.put)
 
@@ -136,7 +139,7 @@ class _Run:
             if self._client.status not in ("running", "connecting"):
                 raise self._lost() from None
             if self._on_running:
-                self._on_running(min(len(self._open), self._threads()))
+                self._on_running(min(len(self._open), self._slots()))
             return None
         if future.key not in self._open:
             return None
@@ -153,7 +156,7 @@ class _Run:
         self._tell(case, result)
         return None
 
-    def _threads(self) -> int:
+    def _slots(self) -> int:
         workers = self._client.scheduler_info(n_workers=-1).get("workers", {})
         return sum(worker.get("nthreads", 1) for worker in workers.values())
 

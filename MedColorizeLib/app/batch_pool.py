@@ -44,7 +44,7 @@ class Worker:
     """One worker process, started when first needed and again after it died."""
 
     def __init__(self, folder: Path, threads: int | None = None, python: Sequence[str] = ()) -> None:
-        self.folder, self._threads = folder, threads
+        self.folder, self.threads = folder, threads
         self._command = [*(python or (sys.executable,)), "-m", "MedColorizeLib.app.batch_worker", str(folder)]
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[Result | None] = queue.Queue()
@@ -56,7 +56,7 @@ class Worker:
 
     def run(self, case: Case, cancelled: Callable[[], bool]) -> Result:
         """Have a case done. Raises `WorkerDied` if the process ends instead of answering."""
-        process = self._process or self._start()
+        process = self._process or self.start()
         told = 0.0
         try:
             self._send(process, {"case": case.to_dict()})
@@ -94,7 +94,8 @@ class Worker:
                 process.kill()
                 process.wait()
 
-    def _start(self) -> subprocess.Popen[str]:
+    def start(self) -> subprocess.Popen[str]:
+        """Start the process now, so that it loads what it needs while the cases are still being found."""
         answers: queue.Queue[Result | None] = queue.Queue()
         self._answers = answers
         # Standard error goes nowhere: libraries may quote there what is in a file.
@@ -103,7 +104,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment(self._threads),
+            env=environment(self.threads),
             encoding="utf-8",
         )
         threading.Thread(target=_listen, args=(process, answers), daemon=True).start()
@@ -145,23 +146,30 @@ def environment(threads: int | None) -> dict[str, str]:
     return found
 
 
+def hire(folder: Path, count: int, threads: int | None = None) -> list[Worker]:
+    """So many workers, which share the cores; no more than there are cores begin before there is work for them."""
+    cores = os.cpu_count() or 1
+    crew = [Worker(folder, threads or max(1, cores // count)) for _ in range(count)]
+    for worker in crew[:cores]:
+        worker.start()
+    return crew
+
+
 def run_locally(
     store: Store,
     cases: Sequence[Case],
-    workers: int,
+    workers: Sequence[Worker],
     tell: Tell,
     cancel: CancelToken,
-    threads: int | None = None,
     on_running: OnRunning | None = None,
 ) -> None:
-    """Have all cases done by `workers` processes that share the cores; `tell` hears each one's end, from one thread."""
-    share = threads or max(1, (os.cpu_count() or 1) // workers)
-    pool = _Pool(store, cases, share, cancel)
-    crew = [threading.Thread(target=pool.work, name=f"worker {n}") for n in range(workers)]
+    """Have all cases done by the workers, which end then; `tell` hears the end of each case, from this thread."""
+    pool = _Pool(store, cases, cancel)
+    crew = [threading.Thread(target=pool.work, args=(one,), name=f"worker {n}") for n, one in enumerate(workers)]
     for member in crew:
         member.start()
     ended = 0
-    while ended < workers:
+    while ended < len(crew):
         try:
             message = pool.ends.get(timeout=0.2)
         except queue.Empty:
@@ -184,8 +192,8 @@ def run_locally(
 class _Pool:
     """The cases that wait, shared by the threads that each mind one worker process."""
 
-    def __init__(self, store: Store, cases: Sequence[Case], threads: int, cancel: CancelToken) -> None:
-        self._store, self._threads, self._cancel = store, threads, cancel
+    def __init__(self, store: Store, cases: Sequence[Case], cancel: CancelToken) -> None:
+        self._store, self._cancel = store, cancel
         self.stop = CancelToken()
         self.ends: queue.Queue[tuple[Case, Result] | BaseException | None] = queue.Queue()
         self._waiting = deque(cases)
@@ -194,8 +202,7 @@ class _Pool:
         self._lock = threading.Lock()
         self.running = 0
 
-    def work(self) -> None:
-        worker = Worker(self._store.folder, self._threads)
+    def work(self, worker: Worker) -> None:
         try:
             while not self._stopped():
                 case = self._next()

@@ -15,7 +15,9 @@ import queue
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     requests = _Requests(sys.stdin)
     signal.signal(signal.SIGTERM, lambda *_: requests.cancel.cancel())
     line.send(protocol.encode("hello", pid=os.getpid()))
+    with suppress(ImportError):  # what is missing is the first case's to tell
+        for name in ("MedColorizeLib.app.pipeline", "nibabel", "SimpleITK"):
+            import_module(name)
     while True:
         case = Case(**requests.cases.get())
         result = perform(store, case, requests.cancel)

@@ -55,7 +55,7 @@ def folder_of(tmp_path: Path, count: int, size: int = 12) -> Path:
 
 
 def statuses(out: Path) -> dict[str, dict[str, Any]]:
-    read = [json.loads(file.read_text()) for file in (out / "_batch" / "cases").glob("*.json")]
+    read = [json.loads(file.read_text()) for file in (out / "_batch" / "cases").glob("[!.]*.json")]
     return {one["output"]: one for one in read}
 
 
@@ -236,6 +236,14 @@ def test_manifest_mistakes_are_told_before_anything_is_done(tmp_path: Path, text
     with pytest.raises(UsageError, match=said):
         run_batch(BatchJob([str(manifest(tmp_path, text))], tmp_path / "out", SETTINGS))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_status_that_is_just_being_written_is_no_case(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.create()
+    store.save(Status("k", "in", "out.nrrd"))
+    (store.home / "cases" / ".k.json.abc.tmp.json").write_text('{"half')
+    assert set(store.known()) == {"k"}
 
 
 # Doing
@@ -561,10 +569,12 @@ def test_on_a_dask_cluster_with_a_worker_killed(tmp_path: Path) -> None:
         address = json.loads(address_file.read_text())["address"]
         run = start(inputs, out, "--scheduler", address)
         wait_for(out, "started", 3)
-        working = Store(out).events()[-1]["pid"]
+        working = freeze_a_worker(out)
         victim = int(Path(f"/proc/{working}/stat").read_text().rpartition(")")[2].split()[1])
         (dask_worker,) = [process for process in cluster[1:] if process.pid == victim]
         dask_worker.kill()
+        time.sleep(2)  # the scheduler gives the case to the other one, which finds it held
+        os.kill(working, signal.SIGKILL)
         answer, told = run.communicate(timeout=300)
         assert run.returncode == 0, told
         assert json.loads(answer)["done_now"] == 8
@@ -574,6 +584,17 @@ def test_on_a_dask_cluster_with_a_worker_killed(tmp_path: Path) -> None:
         for process in reversed(cluster):
             process.kill()
             process.wait()
+
+
+def freeze_a_worker(out: Path) -> int:
+    """Stop a process in the middle of its case; its id."""
+    while True:
+        event = next(e for e in reversed(Store(out).events()) if e["event"] == "started")
+        os.kill(event["pid"], signal.SIGSTOP)
+        if counts(out, "done")[event["case"]] == 0:
+            return int(event["pid"])
+        os.kill(event["pid"], signal.SIGCONT)
+        time.sleep(0.02)
 
 
 def test_no_scheduler_is_said(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ examples:
   medcolorize batch scans/ -o color/                             every volume and DICOM series, at any depth
   medcolorize batch 'study-*/t1.nii.gz' -o color/ --workers 4 --palette head-mr
   medcolorize batch cases.csv -o color/ --report                 a manifest: input, and output, labels, window...
-  medcolorize batch scans/ -o color/ --resume                    go on after a stop, a crash or a power cut
+  medcolorize batch scans/ -o color/ --resume                    go on after a stop or a crash
   medcolorize batch scans/ -o color/ --scheduler tcp://host:8786 on an existing Dask cluster
 
 A bad case does not stop the others. DIR/_batch/ tells of every case; DIR/_batch/summary.csv of all of them.
@@ -44,6 +44,9 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--workers", type=int, metavar="N", help="processes at work at once (default: half the cores, at most 4)"
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads of each worker (default: the cores shared evenly; on Dask 1)"
     )
     where.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask scheduler, such as tcp://host:8786")
     parser.add_argument(
@@ -83,6 +86,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         workers=args.workers,
         scheduler=args.scheduler,
         resume=args.resume,
+        threads=args.threads,
     )
     outcome = run_batch(job, console.progress, console.cancel)
     for line in outcome.skipped:
