@@ -574,10 +574,11 @@ def test_on_a_dask_cluster_with_a_worker_killed(tmp_path: Path) -> None:
         (dask_worker,) = [process for process in cluster[1:] if process.pid == victim]
         dask_worker.kill()
         time.sleep(2)  # the scheduler gives the case to the other one, which finds it held
-        os.kill(working, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the system may have ended it: a stopped orphan is hung up
+            os.kill(working, signal.SIGKILL)
         answer, told = run.communicate(timeout=300)
         assert run.returncode == 0, told
-        assert json.loads(answer)["done_now"] == 8
+        assert json.loads(answer)["done"] == 8
         assert_each_once(out, 8)
         assert max(counts(out, "started").values()) == 2  # the killed worker's case was begun again elsewhere
     finally:
