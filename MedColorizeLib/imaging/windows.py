@@ -61,7 +61,7 @@ def modality_of(volume: Volume) -> str:
     if volume.modality:
         return volume.modality
     some = sample(volume.array, 500_000)
-    finite = some[np.isfinite(some)] if some.dtype.kind == "f" else some
+    finite = _measured(some)
     if finite.size == 0:
         return ""
     low, high = float(finite.min()), float(finite.max())
@@ -72,12 +72,13 @@ def modality_of(volume: Volume) -> str:
 def auto_window(volume: Volume) -> Window:
     """The window a person would most likely choose: by modality, from robust percentiles inside the foreground."""
     some = sample(volume.array)
-    values = some[np.isfinite(some)] if some.dtype.kind == "f" else some.reshape(-1)
+    values = _measured(some)
     if values.size == 0:
         return Window(0.0, 1.0, "auto", invented="the volume holds no finite value")
     least, most = float(values.min()), float(values.max())
     if least == most:
-        return Window(least - 1.0, least + 1.0, "auto", invented=f"every voxel is {least:g}")
+        reach = max(1.0, abs(least) * 1e-6)  # or the two bounds of a huge value would be one and the same double
+        return Window(least - reach, least + reach, "auto", invented=f"every voxel is {least:g}")
     if modality_of(volume) == "CT":
         body = values[values > -200]
         if body.size > 1000:
@@ -89,6 +90,23 @@ def auto_window(volume: Volume) -> Window:
         low, bright = least, most
     # White can hold no colour, so bright tissue stays a tenth below it; what is brighter still (fat) has that room.
     return Window(low, low + (bright - low) / 0.9, "auto")
+
+
+def _measured(some: NDArray[Any]) -> NDArray[Any]:
+    """The values without what is not finite and without padding.
+
+    Padding (-2000, -3024, -32768, ...) is one value below air in HU, apart from all others; nothing measured is.
+    """
+    values = some[np.isfinite(some)] if some.dtype.kind == "f" else some.reshape(-1)
+    if values.dtype.kind == "b":
+        values = values.view(np.uint8)
+    if values.size == 0 or (least := float(values.min())) >= -1100:
+        return values
+    rest = values[values > least]
+    if rest.size == 0:
+        return values
+    lowest, highest = float(rest.min()), float(rest.max())
+    return rest if lowest < highest and lowest - least > 0.2 * (highest - lowest) else values
 
 
 def _split(values: NDArray[Any]) -> float:

@@ -81,3 +81,26 @@ def test_names_bounds_and_refusals() -> None:
             choose_window(ct, bad)
     with pytest.raises(UsageError, match="states no window"):
         choose_window(volume(np.zeros((2, 2, 2))), "header")
+
+
+@pytest.mark.parametrize("padding", [-2000, -3024, -32768])
+def test_padding_below_air_neither_makes_a_ct_nor_shapes_the_window(padding: int) -> None:
+    rng = np.random.default_rng(3)
+    mr = np.abs(rng.normal(300, 120, (24, 24, 24))).astype(np.int16)
+    ct = rng.normal(40, 20, (24, 24, 24)).astype(np.int16)
+    ct[:12] = rng.normal(-990, 10, (12, 24, 24))
+    ct[12, :12] = 700
+    padded_mr, padded_ct = mr.copy(), ct.copy()
+    padded_mr[:, :4] = padded_ct[:, :4] = padding
+    assert modality_of(volume(padded_mr)) == ""
+    assert auto_window(volume(padded_mr)).low >= 0
+    assert modality_of(volume(padded_ct)) == modality_of(volume(ct)) == "CT"
+    assert auto_window(volume(padded_ct)).low == -350
+
+
+def test_huge_constants_and_booleans_have_a_window() -> None:
+    window = auto_window(volume(np.full((4, 4, 4), 1e20, np.float32)))
+    assert window.low < np.float32(1e20) < window.high
+    mask = np.zeros((4, 4, 4), bool)
+    mask[1:3] = True
+    assert set(np.unique(codes(mask, auto_window(volume(mask))))) == {0, 230}
