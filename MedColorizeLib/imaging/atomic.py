@@ -32,8 +32,9 @@ class AtomicTarget:
                 self.temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=self.path.parent))
                 self.temporary.chmod(0o777 & ~_umask())
             else:
-                # The ending stays, so that writers which choose the format by name can be given this path.
-                ending = "".join(self.path.suffixes[-2:])
+                # The ending stays, so that writers which choose the format by name can be given this path;
+                # in lower case, because ITK silently writes nothing to a .MHA.
+                ending = "".join(self.path.suffixes[-2:]).lower()
                 handle, name = tempfile.mkstemp(prefix=prefix, suffix=f".tmp{ending}", dir=self.path.parent)
                 os.close(handle)
                 self.temporary = Path(name)

@@ -46,7 +46,7 @@ def input_format(path: Path) -> str:
             f"{path} is a DICOMDIR, an index without images. Give the folder that holds the images instead."
         )
     if path.is_dir():
-        return "stack" if pictures_in(path) else "dicom"
+        return "stack" if pictures_in(path) and not _beside_dicom(path) else "dicom"
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes): the copy or download was probably interrupted. Fetch it again.")
     kind = ENDINGS.get(ending_of(path))
@@ -75,15 +75,26 @@ def output_format(path: Path) -> str:
         raise UsageError(f"{path}: pictures are written as PNG. Name a folder that ends in .png.")
     if ending and not path.is_dir() and path.name != ending:
         raise UsageError(
-            f"{path}: '{ending}' is not a format that can be written. Endings: .nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, "
-            ".dcm, .png (a folder of slices), or no ending (a DICOM folder)."
+            f"{path}: '{ending}' is not a format that can be written. Endings: .nrrd, .nhdr, .nii, .nii.gz, .mha, "
+            ".mhd, .dcm, .png (a folder of slices), or no ending (a DICOM folder)."
         )
     return "dicom"
 
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder, in the order of the numbers in their names."""
-    return sorted((p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in PICTURES), key=_natural)
+    # Files that begin with a dot are no pictures: macOS leaves its "._0001.png" on sticks.
+    found = (p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != "." and p.is_file())
+    return sorted(found, key=_natural)
+
+
+def _beside_dicom(folder: Path) -> bool:
+    """True if the folder's pictures are previews beside DICOM files, which are what is meant then."""
+    from .dicom_series import looks_like_dicom
+
+    if (folder / "geometry.json").is_file():
+        return False
+    return any(looks_like_dicom(p) for p in folder.iterdir() if p.suffix.lower() not in PICTURES and p.is_file())
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:

@@ -37,6 +37,8 @@ class ItkFile:
         self.format = kind
         self._reader = sitk.ImageFileReader()
         self._reader.SetFileName(str(path))
+        # Asked by name, because ITK knows some endings in lower case only.
+        self._reader.SetImageIO("NrrdImageIO" if kind == "nrrd" else "MetaImageIO")
         sitk.ProcessObject.SetGlobalWarningDisplay(False)
         try:
             self._reader.ReadImageInformation()

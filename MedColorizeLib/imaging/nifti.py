@@ -53,6 +53,11 @@ class NiftiFile:
         self._structured = bool(stored.names)
         self._shape += (1,) * (4 - len(self._shape))
         self.frames = self._shape[3]
+        if not np.isfinite(self.affine).all() or abs(np.linalg.det(self.affine[:3, :3])) < 1e-12:
+            raise InputError(
+                f"{path}: its affine is singular or not finite, so its place in space is unknown. "
+                "Correct the sform in the header, or export the scan again."
+            )
         if min(self._shape[:4]) < 1:
             raise InputError(f"{path} holds no voxels: its size is {'x'.join(map(str, self._shape))}.")
 
@@ -145,6 +150,8 @@ def whole_numbers(array: NDArray[Any], path: Path) -> NDArray[Any]:
     """Label values as integers, or a refusal."""
     if array.dtype.kind in "iub":
         return array
+    if array.dtype.kind != "f":
+        raise InputError(f"{path} is not a label map: it holds no plain numbers.")
     rounded = np.rint(array)
     if not np.isfinite(array).all() or np.abs(array - rounded).max() > 1e-3:
         raise InputError(f"{path} is not a label map: it holds fractions or non-finite values.")

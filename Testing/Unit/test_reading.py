@@ -11,9 +11,10 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from PIL import Image
 
-from MedColorizeLib import read_color, read_labels, read_volume
+from MedColorizeLib import Volume, read_color, read_labels, read_volume
 from MedColorizeLib.errors import InputError
 from MedColorizeLib.imaging.read import open_scan
+from MedColorizeLib.imaging.write import write_volume
 
 
 def noise(shape: tuple[int, ...] = (6, 5, 4), dtype: type = np.int16) -> np.ndarray:
@@ -216,3 +217,31 @@ def test_nothing_personal_is_shown(tmp_path: Path) -> None:
     folder.mkdir()
     volume = read_volume(nifti(folder / "a.nii", noise()))
     assert "DOE" not in repr(volume)
+
+
+@pytest.mark.parametrize("name", ["SCAN.MHA", "SCAN.NRRD", "SCAN.NII.GZ"])
+def test_endings_in_capitals(tmp_path: Path, name: str) -> None:
+    volume = Volume(noise(), np.eye(4))
+    write_volume(tmp_path / name, volume)
+    np.testing.assert_array_equal(read_volume(tmp_path / name).array, volume.array)
+
+
+def test_previews_beside_dicom_and_what_macos_leaves(data: Path, tmp_path: Path) -> None:
+    from MedColorizeLib.imaging.formats import input_format, pictures_in
+
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "._0.png").write_bytes(b"\0\5\x16\7")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "0.png")
+    assert input_format(folder) == "stack"
+    assert [p.name for p in pictures_in(folder)] == ["0.png"]
+    (folder / "1").write_bytes((data / "dicom" / "brainix_flair" / "0000.dcm").read_bytes())
+    assert input_format(folder) == "dicom"
+
+
+def test_a_singular_geometry_names_the_file(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(noise(), np.eye(4))
+    image.header.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), 1)
+    nibabel.Nifti1Image(noise(), None, image.header).to_filename(tmp_path / "flat.nii")
+    with pytest.raises(InputError, match="flat.nii.*singular"):
+        read_volume(tmp_path / "flat.nii")
