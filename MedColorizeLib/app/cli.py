@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from .. import __version__
-from ..errors import Cancelled, MedColorizeError, OutputError, ResourceError
+from ..errors import Cancelled, InputError, MedColorizeError, OutputError, ResourceError, UsageError
 from .console import Console
 
 COMMANDS = (
@@ -67,7 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = words[0] if words and words[0] in COMMANDS else None
-    args = build_parser(command).parse_args(words)
+    try:
+        args = build_parser(command).parse_args(words)
+    except SystemExit as stop:
+        if stop.code and "--json" in words:  # argparse has told the person already, on standard error
+            with Console(as_json=True) as console:
+                text = f"The command line was not understood. See medcolorize {command or ''} --help."
+                console.result({"error": {"kind": UsageError.__name__, "text": text, "exit_code": stop.code}})
+        raise
     with Console(as_json=getattr(args, "json", False)) as console:
         try:
             return _run(args, console)
@@ -86,6 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Whoever read our output has left; Python would complain again when it flushes at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return OutputError.exit_code
+        except OSError as error:  # a path that no check can even ask about: a name too long, no right to look
+            read = [str(getattr(args, name, "")) for name in ("input", "path", "labels")]
+            kind = InputError if str(error.filename) in read else OutputError
+            return _fail(console, kind(f"{error.filename}: {error.strerror or error}. Choose another path."))
 
 
 def _run(args: argparse.Namespace, console: Console) -> int:

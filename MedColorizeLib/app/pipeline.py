@@ -107,6 +107,8 @@ def colorize_file(
     header = ColorHeader(
         first.shape, stream.header.channels, first.affine, len(frames), stream.header.provenance, first.origin
     )
+    notes: list[str] = []
+    overflow: list[float] = []
     kept: list[ColorVolume] = []
     grays: list[NDArray[np.uint8]] = []
     with open_color_writer(job.output, header, overwrite=job.overwrite) as writer:
@@ -122,13 +124,20 @@ def colorize_file(
                 made = {**part.header.provenance, **part.figures}
                 kept.append(ColorVolume(np.concatenate(slabs), first.affine, made, part.notes))
                 grays.append(codes(volume.array, window))
+            overflow.append(float(part.figures["gamut_overflow_share"]))
+            told = [note for note in part.notes if note not in notes]
+            notes += [f"Frame {frame}: {note}" for note in told] if number else told
         if cancel:
             cancel.check()
         output = writer.commit()
     if job.uncertainty and stream.uncertainty is not None:
         write_volume(job.uncertainty, replace(first, array=stream.uncertainty), overwrite=job.overwrite)
-    provenance = {**header.provenance, **stream.figures}
-    notes = list(stream.notes)
+    figures = {**stream.figures, "gamut_overflow_share": round(float(np.mean(overflow)), 6)}
+    provenance = {**header.provenance, **figures}
+    if scan.frames > 1:
+        provenance["frame"] = frames[0] if len(frames) == 1 else "all"
+    # Before the report: if that fails or is cancelled, the coloured volume is there and its making is told.
+    record(output, {**provenance, "frames": len(frames), "notes": notes})
     outcome = Outcome(output, notes, provenance, 0.0)
     if job.report:
         from ..evaluation.report import make_report
@@ -143,7 +152,6 @@ def colorize_file(
             on_progress=on_progress,
             cancel=cancel,
         )
-    record(output, {**provenance, "frames": len(frames), "notes": notes})
     outcome.seconds = time.monotonic() - started
     return outcome
 
@@ -154,8 +162,19 @@ def _check_output(job: ColorizeJob) -> None:
         raise UsageError(f"{job.uncertainty}: the uncertainty is written as .nii, .nii.gz, .nrrd or .mha.")
     if job.output.exists() and job.input.exists() and job.output.samefile(job.input):
         raise UsageError(f"{job.output} is the input itself. Choose another output: the scan is never overwritten.")
-    if job.output.exists() and not job.overwrite:
-        raise OutputError(f"{job.output} exists already. Choose another name, or allow overwriting (--overwrite).")
+    refuse_around(job.output, job.input, job.labels)
+    if job.report:
+        refuse_around(job.report, job.input, job.labels, job.output, job.uncertainty)
+    for path in (job.output, job.report, job.uncertainty):
+        if path and path.exists() and not job.overwrite:
+            raise OutputError(f"{path} exists already. Choose another name, or allow overwriting (--overwrite).")
+
+
+def refuse_around(folder: Path, *files: Path | None) -> None:
+    """Replacing a folder removes what is in it, so it must not hold what is read or written beside it."""
+    for file in files:
+        if file and folder.resolve() in (file.resolve(), *file.resolve().parents):
+            raise UsageError(f"{folder} holds {file} and would replace it. Choose a folder of its own.")
 
 
 def _frames(job: ColorizeJob, scan: Scan) -> list[int]:

@@ -169,6 +169,8 @@ def open_color_writer(path: Path | str, header: ColorHeader, *, overwrite: bool 
         raise OutputError(f"{path}: the volume's axes are not perpendicular, which only NIfTI and NRRD can keep.")
     if kind == "meta" and header.frames > 1:
         raise UsageError(f"{path}: a sequence of frames is written as .nrrd or .nii.gz.")
+    if kind in ("dicom", "stack") and path.is_dir():
+        _refuse_foreign(path, {".dcm"} if kind == "dicom" else {".png", ".json"})
     if kind == "dicom":
         if header.channels != 3:
             raise UsageError(f"{path}: DICOM has no transparency. Leave --alpha out, or choose .nrrd or .nii.gz.")
@@ -202,6 +204,15 @@ def write_volume(path: Path | str, volume: Volume, *, overwrite: bool = False) -
     with AtomicTarget(path, overwrite=overwrite) as target:
         (nifti if kind == "nifti" else itk).write_gray(target.temporary, volume)
         return target.commit()
+
+
+def _refuse_foreign(folder: Path, endings: set[str]) -> None:
+    """A folder is replaced whole, so one that holds anything but slices is kept, whatever was allowed."""
+    for inside in folder.iterdir():
+        if inside.is_dir() or (inside.suffix.lower() not in endings and not inside.name.startswith(".")):
+            raise OutputError(
+                f"{folder} holds {inside.name}, which replacing the folder would delete. Choose a folder of its own."
+            )
 
 
 def _sheared(affine: NDArray[np.float64]) -> bool:

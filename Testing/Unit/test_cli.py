@@ -171,3 +171,84 @@ def test_info_of_a_dicom_folder(data: Path, capsys: pytest.CaptureFixture[str]) 
     assert series["size"] == [288, 288, 22]
     assert main(["info", folder]) == 0
     assert series["uid"] in capsys.readouterr().out
+
+
+def test_a_folder_that_holds_the_scan_is_never_replaced(data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "ct"
+    shutil.copytree(data / "dicom" / "brainix_flair", folder)
+    before = sorted(p.name for p in folder.iterdir())
+    slice_ = str(folder / before[0])
+    assert main(["colorize", slice_, "-o", str(folder), "--palette", "head-mr", "--overwrite"]) == 2
+    assert main(["convert", slice_, str(folder), "--overwrite"]) == 2
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_a_report_never_replaces_the_folder_of_its_volume(scan: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["colorize", str(scan), "-o", str(out / "c.nrrd"), "--palette", "head-mr", "--report"]
+    assert main([*words, str(out)]) == 2
+    out.mkdir()
+    assert main([*words, str(out), "--overwrite"]) == 2
+    (tmp_path / "report").mkdir()
+    assert main([*words, str(tmp_path / "report")]) == 6
+    assert list(out.iterdir()) == []  # told before the work, not after it
+
+
+@pytest.mark.parametrize("ending", ["", ".png"])
+def test_overwriting_spares_folders_that_hold_other_things(scan: Path, tmp_path: Path, ending: str) -> None:
+    folder = tmp_path / f"documents{ending}"
+    words = ["colorize", str(scan), "-o", str(folder), "--palette", "head-mr", "--overwrite"]
+    assert main(words) == 0
+    assert main(words) == 0
+    (folder / "thesis.txt").write_text("years of work")
+    assert main(words) == 6
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+def test_convert_keeps_label_maps_and_picture_stacks(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from MedColorizeLib import read_labels
+
+    labels = np.zeros((20, 22, 18), np.uint8)
+    labels[5:10, 5:10, 5:10] = 1
+    labels[10:14, 5:10, 5:10] = 2
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), tmp_path / "l.nii.gz")
+    assert main(["convert", str(tmp_path / "l.nii.gz"), str(tmp_path / "l.nrrd")]) == 0
+    np.testing.assert_array_equal(read_labels(tmp_path / "l.nrrd").array, labels.T)
+    (tmp_path / "stack").mkdir()
+    pictures = np.random.default_rng(0).integers(0, 255, (3, 16, 16)).astype(np.uint8)
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / "stack" / f"{number}.png")
+    assert main(["convert", str(tmp_path / "stack"), str(tmp_path / "s.nii.gz")]) == 0
+    np.testing.assert_array_equal(read_volume(tmp_path / "s.nii.gz").array, pictures)
+
+
+def test_every_frame_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    array = np.random.default_rng(0).integers(0, 900, (8, 9, 10, 3)).astype(np.float32)
+    array[2, 2, 2, 2] = np.nan
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "f.nii.gz")
+    words = ["colorize", str(tmp_path / "f.nii.gz"), "--palette", "head-mr", "--json", "-o"]
+    assert main([*words, str(tmp_path / "all.nrrd")]) == 0
+    assert any("1 voxels are NaN" in note for note in json.loads(capsys.readouterr().out)["notes"])
+    assert main([*words, str(tmp_path / "one.nrrd"), "--frames", "2"]) == 0
+    record = json.loads((tmp_path / "provenance.json").read_text())["outputs"]
+    assert (record["one.nrrd"]["frame"], record["all.nrrd"]["frame"]) == (2, "all")
+    assert main(["convert", str(tmp_path / "all.nrrd"), str(tmp_path / "lost.nii.gz")]) == 2
+    assert not (tmp_path / "lost.nii.gz").exists()
+
+
+def test_wrong_use_with_json_is_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as wrong:
+        main(["colorize", "--json", "head.nii"])
+    assert wrong.value.code == 2
+    assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == 2
+
+
+def test_impossible_names_are_told(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    assert main(["colorize", str(scan), "-o", str(tmp_path / f"{long}.nrrd"), "--palette", "head-mr"]) == 6
+    assert main(["info", str(tmp_path / f"{long}.nii")]) == 3
+    assert "too long" in capsys.readouterr().err

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ...imaging.scan import Scan
+    from ...imaging.volume import Volume
     from ..console import Console
 
 _EPILOG = """\
@@ -35,27 +37,25 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do it."""
-    from ...errors import InputError, UsageError
-    from ...imaging.formats import output_format
+    from ...errors import InputError, OutputError, UsageError
+    from ...imaging.formats import input_format, output_format
     from ...imaging.read import open_scan, read_color
-    from ...imaging.volume import Volume
     from ...imaging.write import write_color, write_volume
+    from ..pipeline import refuse_around
 
     output_format(args.output)
     if args.output.exists() and args.input.exists() and args.output.samefile(args.input):
         raise UsageError(f"{args.output} is the input itself. Choose another output.")
+    refuse_around(args.output, args.input)
+    if args.output.exists() and not args.overwrite:
+        raise OutputError(f"{args.output} exists already. Choose another name, or allow overwriting (--overwrite).")
+    if input_format(args.input) != "dicom":
+        _one_frame(args.input, open_scan(args.input, args.series))
     try:
         color = read_color(args.input, series=args.series)
     except InputError as not_color:
         try:
-            scan = open_scan(args.input, args.series)
-            if scan.frames > 1:
-                raise UsageError(f"{args.input} has {scan.frames} frames: convert writes one volume only.") from None
-            if scan.format != "dicom" and scan.is_labels:  # type: ignore[attr-defined]
-                labels = scan.read_labels()  # type: ignore[attr-defined]
-                volume = Volume(labels.array, labels.affine)
-            else:
-                volume = scan.read()
+            volume = _gray_or_labels(_one_frame(args.input, open_scan(args.input, args.series)))
         except InputError as error:
             raise error from not_color
         output, kind = write_volume(args.output, volume, overwrite=args.overwrite), "gray"
@@ -64,3 +64,28 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.say(f"{output} written ({kind}).")
     console.result({"output": str(output), "kind": kind})
     return 0
+
+
+def _one_frame(path: Path, scan: Scan) -> Scan:
+    from ...errors import UsageError
+
+    if scan.frames > 1:
+        raise UsageError(f"{path} has {scan.frames} frames: convert writes one volume only.")
+    return scan
+
+
+def _gray_or_labels(scan: Scan) -> Volume:
+    """The scan; label maps, which reading a scan refuses, as their numbers."""
+    from ...errors import InputError
+    from ...imaging.volume import Volume
+
+    try:
+        return scan.read()
+    except InputError as refused:
+        if scan.format == "dicom":
+            raise
+        try:
+            labels = scan.read_labels()  # type: ignore[attr-defined]
+        except InputError:
+            raise refused from None
+        return Volume(labels.array, labels.affine)
