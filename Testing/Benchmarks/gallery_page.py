@@ -179,8 +179,8 @@ def _page(systems: Sequence[System], work: Path, wrong: dict[str, int]) -> str:
         )
     lines += [
         "",
-        "Lohar was trained twice: at 60 steps of batch 2 it stayed gray, so its budget was changed; no other system got a",
-        "second try.",
+        "Lohar was trained twice: at 60 steps of batch 2 it stayed gray, so its budget was changed; no other system",
+        "got a second try.",
         "",
         "*Time*: wall clock on a shared machine, reading the images included. *Chroma error*: mean absolute error of",
         "Cb and Cr, in codes, on held-out cryosections coloured from their luma. *Chroma distance*: Wasserstein",
