@@ -47,6 +47,8 @@ class AtomicTarget:
 
     def commit(self) -> Path:
         """Put what was written in place of `path`."""
+        if self.temporary.is_dir() and self.path.is_dir():
+            self._keep_foreign()
         try:
             if self.temporary.is_dir() and self.path.is_dir():
                 old = self.path.with_name(f".{self.path.name[:40]}.old.{os.getpid()}.tmp")
@@ -59,6 +61,18 @@ class AtomicTarget:
             raise OutputError(f"{self.path} can't be put in place: {error.strerror or error}.") from error
         self._committed = True
         return self.path
+
+    def _keep_foreign(self) -> None:
+        """A folder is replaced whole, so one that holds anything but such outputs stays, whatever was allowed."""
+        new = {item.name for item in self.temporary.iterdir()}
+        endings = {Path(name).suffix.lower() for name in new}
+        for item in self.path.iterdir():
+            known = item.name in new or (item.is_file() and item.suffix.lower() in endings)
+            if not known and not item.name.startswith("."):
+                raise OutputError(
+                    f"{self.path} holds {item.name}, which replacing the folder would delete. "
+                    "Choose a folder of its own."
+                )
 
     def discard(self) -> None:
         """Remove what was written so far."""

@@ -22,7 +22,7 @@ class ParallelGzip:
 
     def __init__(self, stream: BinaryIO, threads: int | None = None) -> None:
         self._stream = stream
-        self._threads = threads or min(8, os.cpu_count() or 1)
+        self._threads = threads or min(8, int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gzip")
         self._pending: deque[Future[bytes]] = deque()
         self._rest = bytearray()

@@ -52,7 +52,7 @@ def looks_like_labels(array: NDArray[Any], path: Path | None = None) -> bool:
     left, right = some[..., :-1], some[..., 1:]
     either = (left != 0) | (right != 0)
     pairs = int(np.count_nonzero(either))
-    if pairs < 20 or np.count_nonzero((left == right) & either) < 0.7 * pairs:
+    if pairs < 20 or np.count_nonzero((left == right) & either) < 0.6 * pairs:
         return False
     dense = len(values) >= 0.3 * float(most)
     return dense or bool(path and _NAMES.search(path.name.lower()))

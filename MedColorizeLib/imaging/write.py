@@ -87,7 +87,8 @@ class _FileWriter:
             text = meta_header(self._header, data_file=voxels.name)
         self._companion = (AtomicTarget(path, overwrite=overwrite), text)
         try:
-            self._target = AtomicTarget(voxels, overwrite=overwrite)
+            # Voxels without their header are somebody else's.
+            self._target = AtomicTarget(voxels, overwrite=overwrite and path.exists())
         except OutputError:
             self._companion[0].discard()
             raise

@@ -168,7 +168,6 @@ class _TableWork:
     """Slabs by look-up."""
 
     slab_voxels = 2_000_000
-    notes: tuple[str, ...] = ()
 
     def __init__(
         self, painter: TablePainter, volume: Volume, labels: LabelVolume | None, window: Window, fidelity: Fidelity
@@ -176,6 +175,12 @@ class _TableWork:
         self._array = volume.array
         self._labels = None if labels is None else labels.array
         self._table = ColorTable(painter, window, volume.array.dtype, fidelity, labels)
+        self.notes: tuple[str, ...] = ()
+        if labels is not None and not self._table.known_labels.intersection(np.unique(labels.array).tolist()):
+            self.notes = (
+                f"'{painter.name}' knows none of the labels, by number or by name: they change nothing. Give labels "
+                "with names (.seg.nrrd), or a palette or colour table with these numbers.",
+            )
 
     def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
         """Colour slices into `out`; returns their codes, and how many voxels gave up chroma."""

@@ -49,6 +49,7 @@ class ColorTable:
         self._colors, self._overflowed = self._fit(colors, gray)
         self._label_rows: NDArray[np.uint16] | None = None
         known = painter.colors_of_labels(labels) if labels is not None else {}
+        self.known_labels = set(known)
         if known:
             self._add_labels({value: color for value, color in known.items() if 0 < value < 65536})
 

@@ -107,6 +107,12 @@ def test_labels_choose_the_colour(data: Path) -> None:
     assert (white_matter[:, 0] > white_matter[:, 2]).mean() > 0.99  # orange
 
 
+def test_labels_that_mean_nothing_to_the_palette_are_told() -> None:
+    volume = phantom()
+    labels = LabelVolume(np.full(volume.shape, 77, np.uint8), volume.affine)
+    assert "none of the labels" in " ".join(Colorizer(palette="head-mr").colorize(volume, labels=labels).notes)
+
+
 def test_not_finite_voxels_are_counted_black_and_transparent() -> None:
     volume = phantom(np.float32)
     volume.array[5, 5, 5:8] = [np.nan, np.inf, -np.inf]

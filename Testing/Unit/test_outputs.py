@@ -36,11 +36,25 @@ def test_failing_leaves_nothing(tmp_path: Path, folder: bool) -> None:
 
 
 def test_a_folder_is_replaced_in_one_step(tmp_path: Path) -> None:
-    for content in ("first", "second"):
+    for content in ("first.txt", "second.txt"):
         with AtomicTarget(tmp_path / "out", folder=True, overwrite=True) as target:
             (target.temporary / content).write_text(content)
             target.commit()
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["second"]
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["second.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_with_other_things_in_it_is_not_replaced(tmp_path: Path) -> None:
+    mine = tmp_path / "out" / "thesis.docx"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    with (
+        pytest.raises(OutputError, match="thesis"),
+        AtomicTarget(tmp_path / "out", folder=True, overwrite=True) as target,
+    ):
+        (target.temporary / "report.html").write_text("new")
+        target.commit()
+    assert mine.read_text() == "years of work"
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 

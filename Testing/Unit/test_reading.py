@@ -109,7 +109,11 @@ def test_simpleitks_vector_files_are_colour(tmp_path: Path, name: str) -> None:
 
 
 def test_label_maps_are_refused_as_input(tmp_path: Path, data: Path) -> None:
-    for path in (data / "mr" / "oasis" / "1000_structures.nii.gz", data / "ct" / "abdomen_3mm_labels.nii.gz"):
+    for path in [
+        *data.glob("mr/*/*_structures.nii.gz"),
+        *data.glob("mr/*/*_tissues.nii.gz"),
+        *data.glob("ct/*_labels*"),
+    ]:
         with pytest.raises(InputError, match="label map"):
             read_volume(path)
         assert read_labels(path).array.dtype.kind in "iu"

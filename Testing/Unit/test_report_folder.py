@@ -212,8 +212,13 @@ def test_existing_folder_is_kept_unless_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists already"):
         make_report(gray, color, tmp_path / "r")
     assert (tmp_path / "r" / "mine.txt").read_text() == "kept"
+    with pytest.raises(OutputError, match="would delete"):
+        make_report(gray, color, tmp_path / "r", overwrite=True)
+    assert (tmp_path / "r" / "mine.txt").read_text() == "kept"
+    (tmp_path / "r" / "mine.txt").unlink()
+    (tmp_path / "r" / "report.html").write_text("an older report")
     make_report(gray, color, tmp_path / "r", overwrite=True)
-    assert not (tmp_path / "r" / "mine.txt").exists()
+    assert (tmp_path / "r" / "report.html").read_text() != "an older report"
 
 
 def test_cancelled_report_leaves_nothing(tmp_path: Path) -> None:

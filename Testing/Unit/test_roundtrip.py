@@ -129,6 +129,13 @@ def test_an_existing_output_is_kept_unless_allowed(tmp_path: Path, ending: str) 
     assert not [p for p in tmp_path.iterdir() if ".tmp" in p.name]
 
 
+def test_voxels_of_another_header_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "scan.raw").write_bytes(b"measured")
+    with pytest.raises(OutputError, match=r"scan.raw exists"):
+        write_color(tmp_path / "scan.mhd", colored(np.eye(4), 3), overwrite=True)
+    assert (tmp_path / "scan.raw").read_bytes() == b"measured"
+
+
 def test_shear_is_kept_by_nrrd_and_nifti_and_refused_elsewhere(tmp_path: Path) -> None:
     sheared = np.eye(4)
     sheared[0, 1] = 0.3
