@@ -46,7 +46,7 @@ def looks_like_labels(array: NDArray[Any], path: Path | None = None) -> bool:
     least, most = some.min(), some.max()
     if least < 0 or most <= 0 or most > 65535 or least == most:
         return False
-    values = np.unique(some)
+    values = np.flatnonzero(np.bincount(some.astype(np.uint16).reshape(-1)))  # many times faster than sorting
     if len(values) > 1024 or values[0] != 0:
         return False
     left, right = some[..., :-1], some[..., 1:]
