@@ -83,7 +83,8 @@ def fill(
 
 def save_scene(scene: Scene, path: Path | str, *, overwrite: bool = False) -> Path:
     """Write a scene: `.mrb` is one file with everything; `.mrml` has its data in a folder beside it."""
-    path = Path(path)
+    # Slicer's scene refuses to save to a relative path.
+    path = Path(path).absolute()
     ending = path.suffix.lower()
     if ending not in (".mrb", ".mrml"):
         raise UsageError(f"{path} should end in .mrb or .mrml.")

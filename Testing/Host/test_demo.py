@@ -29,8 +29,9 @@ def test_tissues_of_the_sample_are_where_anatomy_has_them() -> None:
 
 
 @pytest.mark.slow
-def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "demo"
+def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path("demo")  # relative, as `make demo` has it
     assert main(["demo", "-o", str(out), "--json"]) == 0
     files = json.loads(capsys.readouterr().out)["files"]
     assert all((out / name).stat().st_size > 500 for name in files)

@@ -155,6 +155,17 @@ def test_an_existing_scene_is_not_overwritten_unasked(scene, tmp_path):
         scenes.save_scene(scene, tmp_path / "a.zip")
 
 
+@pytest.mark.parametrize("ending", [".mrb", ".mrml"])
+def test_relative_paths_are_as_good_as_any(scene, oblique, tmp_path, monkeypatch, ending):
+    scenes.fill(scene, *[[volume] for volume in contents(oblique)])
+    monkeypatch.chdir(tmp_path)
+    saved = scenes.save_scene(scene, Path(f"head{ending}"))
+    assert saved.exists()
+    loaded = scenes.load_scene(Path(f"head{ending}"))
+    assert loaded.GetNumberOfNodesByClass("vtkMRMLVectorVolumeNode") == 2
+    close_scene(loaded)
+
+
 def test_unsafe_and_broken_bundles_are_refused(tmp_path):
     bad = tmp_path / "bad.mrb"
     with zipfile.ZipFile(bad, "w") as archive:
