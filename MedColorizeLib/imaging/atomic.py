@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Container
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,7 +49,8 @@ class AtomicTarget:
     def commit(self) -> Path:
         """Put what was written in place of `path`."""
         if self.temporary.is_dir() and self.path.is_dir():
-            self._keep_foreign()
+            new = {item.name for item in self.temporary.iterdir()}
+            refuse_foreign(self.path, {Path(name).suffix.lower() for name in new}, new)
         try:
             if self.temporary.is_dir() and self.path.is_dir():
                 old = self.path.with_name(f".{self.path.name[:40]}.old.{os.getpid()}.tmp")
@@ -61,18 +63,6 @@ class AtomicTarget:
             raise OutputError(f"{self.path} can't be put in place: {error.strerror or error}.") from error
         self._committed = True
         return self.path
-
-    def _keep_foreign(self) -> None:
-        """A folder is replaced whole, so one that holds anything but such outputs stays, whatever was allowed."""
-        new = {item.name for item in self.temporary.iterdir()}
-        endings = {Path(name).suffix.lower() for name in new}
-        for item in self.path.iterdir():
-            known = item.name in new or (item.is_file() and item.suffix.lower() in endings)
-            if not known and not item.name.startswith("."):
-                raise OutputError(
-                    f"{self.path} holds {item.name}, which replacing the folder would delete. "
-                    "Choose a folder of its own."
-                )
 
     def discard(self) -> None:
         """Remove what was written so far."""
@@ -95,6 +85,16 @@ class AtomicTarget:
                 f"{self.path} can't be written: {error.strerror or error}. "
                 "Check the space left on the disk and your rights there."
             ) from error
+
+
+def refuse_foreign(folder: Path, endings: set[str], names: Container[str] = ()) -> None:
+    """A folder is replaced whole, so one that holds anything but such outputs is kept, whatever was allowed."""
+    for item in folder.iterdir():
+        known = item.name in names or (item.is_file() and item.suffix.lower() in endings)
+        if not known and (item.is_dir() or not item.name.startswith(".")):
+            raise OutputError(
+                f"{folder} holds {item.name}, which replacing the folder would delete. Choose a folder of its own."
+            )
 
 
 def write_atomically(path: Path | str, content: str | bytes, *, overwrite: bool = True) -> None:

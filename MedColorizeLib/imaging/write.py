@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import OutputError, UsageError
 from . import stack
-from .atomic import AtomicTarget, write_atomically
+from .atomic import AtomicTarget, refuse_foreign, write_atomically
 from .formats import ending_of, output_format
 from .gzip_stream import ParallelGzip
 from .nifti import NiftiStream
@@ -171,7 +171,8 @@ def open_color_writer(path: Path | str, header: ColorHeader, *, overwrite: bool 
     if kind == "meta" and header.frames > 1:
         raise UsageError(f"{path}: a sequence of frames is written as .nrrd or .nii.gz.")
     if kind in ("dicom", "stack") and path.is_dir():
-        _refuse_foreign(path, {".dcm"} if kind == "dicom" else {".png", ".json"})
+        # Told before the work; the target itself asks again before it replaces anything.
+        refuse_foreign(path, {".dcm"} if kind == "dicom" else {".png", ".json"})
     if kind == "dicom":
         if header.channels != 3:
             raise UsageError(f"{path}: DICOM has no transparency. Leave --alpha out, or choose .nrrd or .nii.gz.")
@@ -205,15 +206,6 @@ def write_volume(path: Path | str, volume: Volume, *, overwrite: bool = False) -
     with AtomicTarget(path, overwrite=overwrite) as target:
         (nifti if kind == "nifti" else itk).write_gray(target.temporary, volume)
         return target.commit()
-
-
-def _refuse_foreign(folder: Path, endings: set[str]) -> None:
-    """A folder is replaced whole, so one that holds anything but slices is kept, whatever was allowed."""
-    for inside in folder.iterdir():
-        if inside.is_dir() or (inside.suffix.lower() not in endings and not inside.name.startswith(".")):
-            raise OutputError(
-                f"{folder} holds {inside.name}, which replacing the folder would delete. Choose a folder of its own."
-            )
 
 
 def _sheared(affine: NDArray[np.float64]) -> bool:
