@@ -180,7 +180,7 @@ class _Volume:
             gray, grid = colorspaces.luma_codes(color.rgb), color  # type: ignore[assignment]
             wanted = settings.color_background != "none"
         if domain == "color" and settings.color_background == "cryosection":
-            from .cryosection import body
+            from ..imaging.cryosection import body
 
             mask = np.stack([body(plane) for plane in self.array])
         else:
@@ -268,7 +268,7 @@ class _Pictures:
         rgb = read_picture(file)
         kind = self.settings.color_background if self.domain == "color" else self.settings.gray_background
         if kind == "cryosection":
-            from .cryosection import body
+            from ..imaging.cryosection import body
 
             mask = body(rgb)
         elif kind == "foreground":

@@ -24,8 +24,8 @@ import itertools
 from MedColorizeLib.evaluation.assessment import Assessment, assess
 from MedColorizeLib.imaging.atomic import write_atomically
 from MedColorizeLib.imaging.colorspaces import luma_codes
+from MedColorizeLib.imaging.cryosection import body
 from MedColorizeLib.imaging.volume import ColorVolume
-from MedColorizeLib.training.cryosection import body
 
 JUMPS_AFTER = (121, 361, 391, 417, 451, 505, 656, 1017, 1424)
 HELD_OUT = ((80, 105), (430, 455), (640, 665), (1100, 1125))

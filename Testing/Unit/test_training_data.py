@@ -16,9 +16,9 @@ from PIL import Image
 
 from MedColorizeLib.errors import InputError, UsageError
 from MedColorizeLib.imaging.colorspaces import luma_codes
+from MedColorizeLib.imaging.cryosection import body
 from MedColorizeLib.training import frame
 from MedColorizeLib.training.collect import Folders, collect
-from MedColorizeLib.training.cryosection import body
 from MedColorizeLib.training.dataset import Pairs, levels_of
 from MedColorizeLib.training.prepare import Prepared, prepare
 from MedColorizeLib.training.recipe import load_recipe
