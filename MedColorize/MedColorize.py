@@ -177,6 +177,7 @@ class MedColorizeWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         if showIn3D and node3D is not None:
             self.viewTab.showIn3D(node3D)
+        self.onParametersChanged()
 
     def onReload(self):
         """Reload the module together with its parts and the library, which Slicer's own reload leaves as they are."""

@@ -8,6 +8,7 @@ from .compat import tr as _
 SOURCE_ROLE = "MedColorize.source"
 SLICES_ROLE = "MedColorize.slices"
 VOLUME_3D_ROLE = "MedColorize.3D"
+UNCERTAINTY_ROLE = "MedColorize.uncertainty"
 
 
 class Request:
@@ -146,6 +147,7 @@ def _moveInto(output, pair):
         output.GetDisplayNode().SetWindowLevelMinMax(0, 255)
         for role in (VOLUME_3D_ROLE, SOURCE_ROLE):
             output.SetNodeReferenceID(role, slices.GetNodeReferenceID(role))
+        output.SetNodeReferenceID(UNCERTAINTY_ROLE, None)  # it was that of the old colours
     volume3D.SetNodeReferenceID(SLICES_ROLE, output.GetID())
     scene.RemoveNode(slices)
     return output, volume3D

@@ -101,6 +101,17 @@ def environmentForWork(isExternal):
     return environment
 
 
+def showColorLegend(node, title):
+    """A colour bar in the slice views that show this volume (Slicer 5.0 and newer)."""
+    logic = slicer.modules.colors.logic()
+    if hasattr(logic, "AddDefaultColorLegendDisplayNode"):
+        legend = logic.AddDefaultColorLegendDisplayNode(node)
+        if legend is not None:
+            legend.SetTitleText(title)
+            legend.SetLabelFormat("%.0f")
+            legend.SetNumberOfLabels(3)
+
+
 #
 # Packages
 #

@@ -13,6 +13,7 @@ from . import charts, process, rendering
 from .compat import reasonNotToRun
 from .compat import tr as _
 from .jobs import Failure, Job
+from .uncertaintyPart import UncertaintyPart
 from .widgets import TimeLeft, fitHeight, showProgress
 
 LIGHTS = {"green": "#2E8B57", "amber": "#C77700", "red": "#C0392B"}
@@ -41,6 +42,7 @@ class ConsistencyTab:
         ui.showPlotButton.connect("clicked(bool)", self.onShowPlot)
         ui.saveReportButton.connect("clicked(bool)", self.onSave)
         ui.outlierTable.connect("itemSelectionChanged()", self.onOutlier)
+        self.uncertainty = UncertaintyPart(ui, logic)
         self._showReport(None)
 
     def fitTables(self):
@@ -48,9 +50,11 @@ class ConsistencyTab:
 
     def setParameterNode(self, parameters):
         self._parameters = parameters
+        self.uncertainty.setParameterNode(parameters)
         self.update()
 
     def sceneClosing(self):
+        self.uncertainty.stop()
         if self._job is not None:
             self._job.abandon()
         self._finish("")
@@ -78,6 +82,7 @@ class ConsistencyTab:
         button.text = _("&Cancel") if self._job is not None else _("&Measure")
         button.enabled = self._job is not None or not reason
         button.toolTip = reason or _("Slice-to-slice consistency of the colour, and how well the gray signal was kept.")
+        self.uncertainty.update()
 
     def onMeasure(self):
         if self._job is not None:

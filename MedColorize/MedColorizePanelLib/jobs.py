@@ -9,7 +9,7 @@ import logging
 import numpy as np
 import qt
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from . import process
 from .compat import tr as _
@@ -68,15 +68,15 @@ def writeArrays(folder, arrays):
 
 
 def readImages(array, kinds=(3, 4)):
-    """Steps that copy an RGBA array (K, J, I, 4) into images: RGB for the slices, RGBA for 3D."""
+    """Steps that copy an array (K, J, I, C) into images with that many of its channels: RGB for slices, RGBA for 3D."""
     images = []
     for channels in kinds:
         image = vtk.vtkImageData()
         image.SetDimensions(array.shape[2], array.shape[1], array.shape[0])
-        image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, channels)
+        image.AllocateScalars(get_vtk_array_type(array.dtype), channels)
         target = vtk_to_numpy(image.GetPointData().GetScalars()).reshape((*array.shape[:3], channels))
         yield
-        for start, stop in slabsOf(array.shape, 4):
+        for start, stop in slabsOf(array.shape, array.shape[3] * array.dtype.itemsize):
             target[start:stop] = array[start:stop, ..., :channels]
             yield
         images.append(image)

@@ -189,12 +189,16 @@ def showSideBySide(colorNode, grayNode, fade):
         widget.fitSliceToBackground()
 
 
+def composites(scene):
+    """The nodes that say what each slice view shows."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
+    return [scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode") for index in range(count)]
+
+
 def setFade(colorNode, share):
     """Fade every slice view that shows the coloured volume over the gray one."""
     colorNode = slicesOf(colorNode)
-    scene = colorNode.GetScene()
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
-        composite = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+    for composite in composites(colorNode.GetScene()):
         if composite.GetForegroundVolumeID() == colorNode.GetID():
             composite.SetForegroundOpacity(share)
 

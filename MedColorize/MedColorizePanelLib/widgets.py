@@ -67,6 +67,7 @@ STAGES = {
     "prepare": lambda: _("Preparing"),
     "colorize": lambda: _("Colouring"),
     "report": lambda: _("Measuring"),
+    "uncertainty": lambda: _("Colouring in three directions"),
     "train": lambda: _("Training"),
 }
 

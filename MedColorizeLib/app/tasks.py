@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..progress import CancelToken, OnProgress, Progress, track
 from . import protocol
+from .tasks_scene import uncertainty
 
 Task = Callable[[dict[str, Any], Path, OnProgress, CancelToken], Any]
 CONTEXT = 3
@@ -352,6 +353,7 @@ TASKS: dict[str, Task] = {
     "colorize": colorize,
     "preview": preview,
     "report": report,
+    "uncertainty": uncertainty,
     "train": train,
     "export": export,
     "add_model": add_model,

@@ -163,6 +163,23 @@ class Colorizer:
         provenance = {**stream.header.provenance, **stream.figures}
         return ColorVolume(out, volume.affine, provenance, stream.notes)
 
+    def uncertainty(
+        self,
+        volume: Volume,
+        *,
+        window: Window | str | tuple[float, float] | None = None,
+        on_progress: OnProgress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> NDArray[np.float32]:
+        """Where a trained model is unsure: how far the colours of three slicing directions lie apart, in codes.
+
+        The same as `stream(..., uncertainty=True)` fills in, without the coloured volume.
+        """
+        planes = _in_three_planes(self.painter_for(volume))
+        chosen = choose_window(volume, window)
+        subject = Subject(_gray(volume, chosen), volume.affine, modality_of(volume))
+        return planes.map_disagreement(subject, on_progress, cancel)
+
 
 class _TableWork:
     """Slabs by look-up."""
@@ -202,10 +219,7 @@ class _PaintWork:
         fidelity: Fidelity,
         cancel: CancelToken | None,
     ) -> None:
-        gray = np.empty(volume.shape, dtype=np.uint8)
-        for k in range(volume.shape[0]):
-            gray[k] = codes(volume.array[k], window)
-        self._subject = Subject(gray, volume.affine, modality_of(volume), labels)
+        self._subject = Subject(_gray(volume, window), volume.affine, modality_of(volume), labels)
         self._painter, self._fidelity, self._cancel = painter, fidelity, cancel
         self.uncertainty: NDArray[np.float32] | None = None
 
@@ -223,6 +237,14 @@ class _PaintWork:
     def notes(self) -> tuple[str, ...]:
         """What the painter found worth telling, e.g. that it fell back to the processor."""
         return tuple(getattr(self._painter, "notes", ()))
+
+
+def _gray(volume: Volume, window: Window) -> NDArray[np.uint8]:
+    """The windowed input as 8-bit codes."""
+    gray = np.empty(volume.shape, dtype=np.uint8)
+    for k in range(volume.shape[0]):
+        gray[k] = codes(volume.array[k], window)
+    return gray
 
 
 def _in_three_planes(painter: Painter) -> FusedPainter:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,18 @@ class NetworkPainter:
         assert scene.whole is not None
         return np.asarray(scene.turn.undo(scene.whole)[start:stop], np.float32)
 
-    def _paint_whole(self, scene: _Scene, cancel: CancelToken | None) -> None:
+    def across(self, subject: Subject) -> int:
+        """How many slices lie across the array's slabs and so must be painted before the first slab; 0 if none do."""
+        scene = self._scene(subject)
+        return 0 if scene.turn.axes[0] == 0 else scene.gray.shape[0]
+
+    def prepare(self, subject: Subject, cancel: CancelToken | None, tell: Callable[[], None]) -> None:
+        """Paint those slices now, calling `tell` after each; else the first slab would take as long as them all."""
+        scene = self._scene(subject)
+        if scene.turn.axes[0] != 0 and scene.whole is None:
+            self._paint_whole(scene, cancel, tell)
+
+    def _paint_whole(self, scene: _Scene, cancel: CancelToken | None, tell: Callable[[], None] | None = None) -> None:
         """All slices of a plane across the array's slabs, as codes: computed once, then handed out by slab."""
         shape = (*scene.gray.shape, 3)
         if int(np.prod(shape)) > _IN_MEMORY:
@@ -118,6 +130,8 @@ class NetworkPainter:
             if cancel:
                 cancel.check()
             np.rint(np.clip(self._slice(scene, n), 0, 255), out=whole[n], casting="unsafe")
+            if tell:
+                tell()
         scene.whole = whole
 
     def _scene(self, subject: Subject) -> _Scene:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..imaging.colorspaces import luma
-from ..progress import CancelToken
+from ..progress import CancelToken, OnProgress, Progress
 from .painter import SlabPainter, Subject
 
 if TYPE_CHECKING:
@@ -47,6 +47,30 @@ class FusedPainter:
     ) -> NDArray[np.float32]:
         """How far the planes' colours lie apart, (stop - start, J, I) in codes: the root of the summed variances."""
         return self._both(subject, start, stop, cancel)[1]
+
+    def map_disagreement(
+        self, subject: Subject, on_progress: OnProgress | None = None, cancel: CancelToken | None = None
+    ) -> NDArray[np.float32]:
+        """`disagreement` of the whole volume, told slice by slice."""
+        count = len(subject.gray)
+        networks: list[Any] = [painter for painter in self.painters if hasattr(painter, "prepare")]
+        total, done = count + sum(painter.across(subject) for painter in networks), 0
+
+        def tell() -> None:
+            nonlocal done
+            done += 1
+            if on_progress:
+                on_progress(Progress("uncertainty", done, total))
+
+        if on_progress:
+            on_progress(Progress("uncertainty", 0, total))
+        for painter in networks:
+            painter.prepare(subject, cancel, tell)
+        out = np.empty(subject.gray.shape, np.float32)
+        for k in range(count):
+            out[k] = self.disagreement(subject, k, k + 1, cancel)[0]
+            tell()
+        return out
 
     def _both(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None

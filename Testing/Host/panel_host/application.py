@@ -207,6 +207,8 @@ class Application(Connectable):
         self.testing = True
         self.no_main_window = False
         self._application_logic = slicer.vtkMRMLApplicationLogic()
+        if hasattr(self._application_logic, "SetHomeDirectory"):
+            self._application_logic.SetHomeDirectory(str(home))  # where the colour tables of files would be
         self._application_logic.SetMRMLScene(scene)
         self._layout = LayoutManager(scene, self._application_logic)
         self._settings_dialog = SettingsDialog()
@@ -291,7 +293,7 @@ def make_modules(scene: Any, application_logic: Any) -> SimpleNamespace:
     """The loadable modules whose nodes the panel meets, with their real logics."""
     modules = SimpleNamespace()
     for name, logic_class in (
-        ("colors", "vtkMRMLColorLogic"),
+        ("colors", "vtkSlicerColorLogic"),
         ("volumes", "vtkSlicerVolumesLogic"),
         ("volumerendering", "vtkSlicerVolumeRenderingLogic"),
         ("segmentations", "vtkSlicerSegmentationsModuleLogic"),

@@ -87,6 +87,25 @@ def panel(tmp_path: Path) -> Iterator[Panel]:
     assert pythonqt.errors == []
 
 
+def install_model(panel: Panel, name: str = "tiny", **changes: Any) -> None:
+    """A trained model of the smallest size among the user's models (`MEDCOLORIZE_MODELS`), listed in the panel."""
+    import torch
+
+    from MedColorizeLib.bundles.folder import InputFrame
+    from MedColorizeLib.bundles.store import user_folder
+    from MedColorizeLib.bundles.write import Facts, write_bundle
+    from MedColorizeLib.methods.registry import load_method
+
+    torch.manual_seed(0)
+    kind = load_method("tanjim-4")
+    method = kind(kind.Options.from_mapping({"width": 2}))
+    frame = InputFrame("axial", 1, 32, method.divisor, 2.0, True, "MR", "auto")
+    facts = Facts(name, "Tiny", "tanjim-4", "a paper", "color", method.inference_config(), frame, {"step": 5})
+    write_bundle(user_folder() / name, method.inference_network(), facts, overwrite=True, **changes)
+    panel.ui.refreshButton.click()
+    panel.wait(lambda: panel.widget.logic.model(f"bundle:{name}"))
+
+
 def add_ball(name: str = "ball", size: int = 32, affine: np.ndarray | None = None, **options: Any) -> Any:
     """A ball of tissue in air as a gray volume node of the scene."""
     import slicer
