@@ -9,6 +9,7 @@ from typing import Any
 from ..bundles.folder import Bundle, InputFrame
 from ..errors import ModelError
 from ..methods.registry import describe
+from .thumbnails import draw_thumbnail
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,14 @@ def export_run(
         output_channels=int(wanted.shape[1]),
         options=recipe.options.to_mapping(),
     )
-    bundle = write_bundle(output, built, facts, half=half, overwrite=overwrite)
+    picture = None
+    if not segmentation:
+        middle = probe[:, probe.shape[1] // 2]
+        grays, colors = (
+            ((each.clamp(-1, 1) + 1) * 127.5).round().byte().numpy() for each in (middle, wanted.movedim(1, -1))
+        )
+        picture = draw_thumbnail(facts, built, grays, colors)
+    bundle = write_bundle(output, built, facts, half=half, thumbnail=picture, overwrite=overwrite)
     return Exported(bundle, source.checkpoint_facts["iteration"], largest, tuple(notes))
 
 

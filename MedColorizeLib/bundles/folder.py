@@ -3,7 +3,8 @@
     metadata.json       MONAI-bundle keys where they fit; everything this program reads is under "medcolorize"
     model.safetensors   the inference network's state dict
     README.md           the model card
-    SHA256SUMS          of the three others, in the format of sha256sum
+    SHA256SUMS          of the others, in the format of sha256sum
+    thumbnail.png       optional: a little picture of its colours
 
 Not for: trusting it (`verify`) or building networks (`load`).
 """
@@ -23,6 +24,9 @@ from ..errors import ModelError
 SCHEMA = 1
 METADATA, WEIGHTS, CARD, SUMS = "metadata.json", "model.safetensors", "README.md", "SHA256SUMS"
 FILES = (METADATA, WEIGHTS, CARD, SUMS)
+THUMBNAIL = "thumbnail.png"
+KNOWN = (*FILES, THUMBNAIL)
+"""What a bundle may hold; all but the thumbnail it must."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LARGEST_TEXT = 1 << 20
 _MONAI = (

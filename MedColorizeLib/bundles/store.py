@@ -17,8 +17,8 @@ from typing import Any
 from ..errors import MedColorizeError, ModelError, UsageError
 from ..imaging.atomic import AtomicTarget
 from ..resources import resources_dir
-from .folder import FILES, METADATA, Bundle, read_bundle
-from .verify import verify
+from .folder import KNOWN, METADATA, Bundle, read_bundle
+from .verify import thumbnail_of, verify
 
 _LARGEST_ZIP = 4 << 30
 
@@ -58,6 +58,7 @@ class Entry:
         """For lists: plain data."""
         b = self.bundle
         size = sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+        thumbnail = thumbnail_of(self.folder) if b else None
         return {
             "kind": "bundle",
             "name": self.name,
@@ -67,6 +68,7 @@ class Entry:
             "plane": b.input.plane if b else "",
             "description": b.description if b else "",
             "card": b.card() if b else "",
+            "thumbnail": str(thumbnail or ""),
             "own": self.own,
             "bytes": size,
             "problem": self.problem,
@@ -112,8 +114,8 @@ def add(source: Path | str, *, overwrite: bool = False) -> Bundle:
     with AtomicTarget(place / f".adding-{os.getpid()}", folder=True) as scratch:
         if source.is_dir():
             verify(source)
-            for name in FILES:
-                shutil.copyfile(source / name, scratch.temporary / name)
+            for path in source.iterdir():  # which are known ones: it was verified
+                shutil.copyfile(path, scratch.temporary / path.name)
         else:
             _unzip(source, scratch.temporary)
         bundle = verify(scratch.temporary)
@@ -128,8 +130,8 @@ def add(source: Path | str, *, overwrite: bool = False) -> Bundle:
                 f"A model named '{bundle.name}' is installed already. Remove it first, or use --overwrite."
             )
         with AtomicTarget(target, folder=True, overwrite=overwrite) as final:
-            for name in FILES:
-                os.replace(scratch.temporary / name, final.temporary / name)
+            for path in list(scratch.temporary.iterdir()):
+                os.replace(path, final.temporary / path.name)
             final.commit()
     return read_bundle(place / bundle.name)
 
@@ -181,7 +183,7 @@ def _unzip(source: Path, folder: Path) -> None:
             for member in members:
                 name = member.filename.rpartition("/")[2]
                 link = (member.external_attr >> 16) & 0o170000 == 0o120000
-                if name not in FILES or link or "\\" in member.filename or member.filename.startswith("/"):
+                if name not in KNOWN or link or "\\" in member.filename or member.filename.startswith("/"):
                     raise ModelError(f"{source} holds '{member.filename[:120]}', which no bundle has. It is refused.")
             if sum(member.file_size for member in members) > _LARGEST_ZIP:
                 raise ModelError(f"{source} would unpack to more than 4 GB. It is refused.")

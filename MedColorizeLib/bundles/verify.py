@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from .folder import CARD, FILES, METADATA, SUMS, WEIGHTS, Bundle, read_bundle
+from .folder import CARD, FILES, KNOWN, METADATA, SUMS, THUMBNAIL, WEIGHTS, Bundle, read_bundle
 
 _LARGEST_WEIGHTS = 4 << 30
+_LARGEST_THUMBNAIL = 256 << 10
+_WIDEST_THUMBNAIL = 512
 _DTYPES = ("F32", "F16", "I64", "I32", "U8", "BOOL")
 
 
@@ -28,14 +30,14 @@ def verify(folder: Path | str) -> Bundle:
 
 
 def check_files(folder: Path) -> None:
-    """Exactly the files of a bundle, as plain files."""
+    """Exactly the files of a bundle, as plain files; the thumbnail may be missing."""
     if folder.is_symlink() or not folder.is_dir():
         raise ModelError(f"{folder} is not a model bundle: a folder (not a link) is expected.")
     for path in sorted(folder.iterdir()):
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode) or not stat.S_ISREG(mode):
             raise ModelError(f"{path} is a link or no plain file. A bundle holds plain files only; it is refused.")
-        if path.name not in FILES:
+        if path.name not in KNOWN:
             why = "may hold code" if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin", ".py") else "is unknown"
             raise ModelError(f"{path} does not belong into a bundle: such a file {why}. The bundle is refused.")
     for name in FILES:
@@ -44,24 +46,57 @@ def check_files(folder: Path) -> None:
     size = (folder / WEIGHTS).stat().st_size
     if not 8 < size <= _LARGEST_WEIGHTS:
         raise ModelError(f"{folder / WEIGHTS} is {size} bytes: not a model's size. Install the bundle again.")
+    if (folder / THUMBNAIL).exists():
+        check_thumbnail(folder / THUMBNAIL)
+
+
+def check_thumbnail(path: Path) -> None:
+    """A PNG picture that is small in every way, by its first bytes: so small that showing it can do no harm."""
+    with path.open("rb") as file:
+        head = file.read(24)
+    sides = [int.from_bytes(head[at : at + 4], "big") for at in (16, 20)]
+    is_png = len(head) == 24 and head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR"
+    small = path.stat().st_size <= _LARGEST_THUMBNAIL and all(0 < side <= _WIDEST_THUMBNAIL for side in sides)
+    if not (is_png and small):
+        raise ModelError(
+            f"{path} is no PNG picture of at most {_WIDEST_THUMBNAIL} pixels a side and "
+            f"{_LARGEST_THUMBNAIL >> 10} KB. The bundle is refused; without that file it may be good."
+        )
+
+
+def thumbnail_of(folder: Path) -> Path | None:
+    """The bundle's thumbnail if it has one that is what it was when the bundle was made."""
+    path = folder / THUMBNAIL
+    try:
+        check_thumbnail(path)
+        same = _sums(folder).get(THUMBNAIL, "").lower() == hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ModelError):
+        return None
+    return path if same and not path.is_symlink() else None
 
 
 def check_sums(folder: Path, bundle: Bundle) -> None:
     """SHA256SUMS names the other files with their hashes; the metadata repeats that of the weights."""
-    try:
-        lines = [line.split(maxsplit=1) for line in (folder / SUMS).read_text().splitlines() if line.strip()]
-        sums = {name.strip().lstrip("*"): digest for digest, name in lines}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder / SUMS} can't be read: {error}. Install the bundle again.") from error
-    for name in (METADATA, WEIGHTS, CARD):
+    sums = _sums(folder)
+    extra = (THUMBNAIL,) if (folder / THUMBNAIL).exists() or THUMBNAIL in sums else ()
+    for name in (METADATA, WEIGHTS, CARD, *extra):
         if name not in sums:
             raise ModelError(f"{folder / SUMS} does not name {name}. Install the bundle again.")
-        if sha256_of(folder / name) != sums[name].lower():
+        if not (folder / name).is_file() or sha256_of(folder / name) != sums[name].lower():
             raise ModelError(
                 f"{folder / name} is not what it was when the bundle was made: its SHA-256 differs. Install it again."
             )
     if bundle.sha256.lower() != sums[WEIGHTS].lower():
         raise ModelError(f"{folder}: metadata and SHA256SUMS disagree about the weights. Install the bundle again.")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """SHA256SUMS: the hash of each file by its name."""
+    try:
+        lines = [line.split(maxsplit=1) for line in (folder / SUMS).read_text().splitlines() if line.strip()]
+        return {name.strip().lstrip("*"): digest for digest, name in lines}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / SUMS} can't be read: {error}. Install the bundle again.") from error
 
 
 def check_tensors(bundle: Bundle) -> None:

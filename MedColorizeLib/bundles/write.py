@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import ModelError, UsageError
 from ..imaging.atomic import AtomicTarget
 from .card import model_card
-from .folder import CARD, METADATA, NAME, SCHEMA, SUMS, WEIGHTS, Bundle, InputFrame
+from .folder import CARD, METADATA, NAME, SCHEMA, SUMS, THUMBNAIL, WEIGHTS, Bundle, InputFrame
 from .verify import sha256_of, verify
 
 _MONAI_SCHEMA = (
@@ -48,9 +48,15 @@ class Facts:
 
 
 def write_bundle(
-    target: Path, network: nn.Module, facts: Facts, *, half: bool = False, overwrite: bool = False
+    target: Path,
+    network: nn.Module,
+    facts: Facts,
+    *,
+    half: bool = False,
+    thumbnail: bytes | None = None,
+    overwrite: bool = False,
 ) -> Bundle:
-    """Write the bundle folder `target` and verify what was written."""
+    """Write the bundle folder `target` and verify what was written. `thumbnail`: a small PNG."""
     if not NAME.fullmatch(facts.name):
         raise UsageError(
             f"'{facts.name}' is no name for a model: use small letters, digits, '.', '_' and '-', at most 64 (--name)."
@@ -70,7 +76,11 @@ def write_bundle(
         (folder / METADATA).write_text(json.dumps(metadata, indent=2, ensure_ascii=False), encoding="utf-8")
         parameters = sum(value.numel() for value in tensors.values())
         (folder / CARD).write_text(model_card(facts, parameters, half), encoding="utf-8")
-        sums = "".join(f"{sha256_of(folder / name)}  {name}\n" for name in (CARD, METADATA, WEIGHTS))
+        names = [CARD, METADATA, WEIGHTS]
+        if thumbnail is not None:
+            (folder / THUMBNAIL).write_bytes(thumbnail)
+            names.append(THUMBNAIL)
+        sums = "".join(f"{sha256_of(folder / name)}  {name}\n" for name in names)
         (folder / SUMS).write_text(sums)
         verify(folder)
         output.commit()

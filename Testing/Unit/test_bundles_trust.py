@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from MedColorizeLib.bundles import installed, store
-from MedColorizeLib.bundles.folder import CARD, FILES, METADATA, SUMS, WEIGHTS, InputFrame, read_bundle
+from MedColorizeLib.bundles.folder import CARD, FILES, METADATA, SUMS, THUMBNAIL, WEIGHTS, InputFrame, read_bundle
 from MedColorizeLib.bundles.load import load_network
 from MedColorizeLib.bundles.verify import sha256_of, verify
 from MedColorizeLib.bundles.write import Facts, write_bundle
@@ -370,3 +370,80 @@ def test_verifying_finds_integers_out_of_place(bundle: Path) -> None:
     with pytest.raises(ModelError, match="F64"):
         verify(bundle)
     assert np.isfinite(next(iter(tensors.values())).numpy()).all()
+
+
+#
+# Thumbnails
+#
+
+
+def picture(width: int = 16, height: int = 16) -> bytes:
+    from io import BytesIO
+
+    from PIL import Image
+
+    out = BytesIO()
+    Image.new("RGB", (width, height), (200, 120, 90)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def pictured(tmp_path: Path) -> Path:
+    write_bundle(tmp_path / "tiny", tiny_method().inference_network(), facts(), thumbnail=picture())
+    return tmp_path / "tiny"
+
+
+def test_a_thumbnail_is_kept_hashed_and_listed(pictured: Path, home: Path) -> None:
+    from MedColorizeLib.bundles.verify import thumbnail_of
+
+    assert verify(pictured).name == "tiny"
+    assert THUMBNAIL in (pictured / SUMS).read_text()
+    store.add(pictured)
+    (entry,) = installed()
+    assert Path(entry["thumbnail"]) == home / "tiny" / THUMBNAIL
+    assert Path(entry["thumbnail"]).read_bytes() == picture()
+    # Altered later, it is not shown, and the whole bundle no longer passes.
+    (home / "tiny" / THUMBNAIL).write_bytes(picture(17))
+    assert thumbnail_of(home / "tiny") is None
+    assert installed()[0]["thumbnail"] == ""
+    with pytest.raises(ModelError, match="thumbnail"):
+        verify(home / "tiny")
+
+
+def test_a_zip_with_a_thumbnail_is_taken_whole(pictured: Path, tmp_path: Path, home: Path) -> None:
+    names = (*FILES, THUMBNAIL)
+    path = zipped(tmp_path / "b.zip", {"tiny/" + name: (pictured / name).read_bytes() for name in names})
+    store.add(path)
+    assert sorted(p.name for p in (home / "tiny").iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not a picture at all, but long enough to be read",
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",  # cut off
+        picture(513, 8),
+        picture()[:16] + (1 << 30).to_bytes(4, "big") + picture()[20:],  # announces a billion columns
+        picture()[:16] + bytes(4) + picture()[20:],
+        picture() + bytes(300 << 10),
+    ],
+)
+def test_a_thumbnail_that_is_none_is_refused(pictured: Path, content: bytes) -> None:
+    (pictured / THUMBNAIL).write_bytes(content)
+    names = (CARD, METADATA, WEIGHTS, THUMBNAIL)
+    (pictured / SUMS).write_text("".join(f"{sha256_of(pictured / n)}  {n}\n" for n in names))
+    with pytest.raises(ModelError, match="PNG"):
+        verify(pictured)
+
+
+def test_a_thumbnail_missing_or_not_named_is_refused(pictured: Path) -> None:
+    kept = (pictured / THUMBNAIL).read_bytes()
+    (pictured / THUMBNAIL).unlink()
+    with pytest.raises(ModelError, match="thumbnail"):
+        verify(pictured)
+    (pictured / THUMBNAIL).write_bytes(kept)
+    resigned(pictured)  # names the three others
+    with pytest.raises(ModelError, match="does not name thumbnail"):
+        verify(pictured)
+    (pictured / THUMBNAIL).unlink()
+    assert verify(pictured).name == "tiny"
