@@ -44,6 +44,10 @@ class Batch:
     """(N, 1, H, W) in 0..1: foreground of the middle gray slice."""
     color_mask: Tensor | None = None
     """(N, 1, H, W) in 0..1: foreground of the colour slice."""
+    color_stack: Tensor | None = None
+    """(N, 3k, H, W): RGB of the slices of `color_gray`, one after the other; None in 2D."""
+    label_stack: Tensor | None = None
+    """(N, k, H, W) int64: label maps of the slices of `gray`; None in 2D."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""

@@ -34,6 +34,13 @@ class Entry:
 
 
 _ENTRIES: dict[str, Entry] = {
+    "medcolorize": Entry(
+        "medcolorize:MedColorize",
+        "MedColorize",
+        "this project",
+        "2.5D generator of chroma alone, taught by photographs, tissue labels and neighbouring slices; the default",
+        paired=False,
+    ),
     "colormedgan": Entry(
         "colormedgan:ColorMedGAN",
         "ColorMedGAN",

@@ -67,11 +67,11 @@ def collect(
         for part, chosen in (("train", split.train), ("validate", split.validate)) if split else ():
             shaping: Domain = "color" if domain == "color" or data.gray_from != "folder" else "gray"
             made = []
-            for source in chosen:
+            for source, shaped in ((each, shaped) for each in chosen for shaped in _sliced(data, domain, each)):
                 labels = label_files.get(source.subject) if source.kind == "volume" else None
-                keys.append(f"{part}/{domain}/{key_of(source, data, shaping, labels)}")
+                keys.append(f"{part}/{domain}/{key_of(source, shaped, shaping, labels)}")
                 made.append(
-                    prepare(source, data, shaping, labels=labels, cache=cache, on_progress=on_progress, cancel=cancel)
+                    prepare(source, shaped, shaping, labels=labels, cache=cache, on_progress=on_progress, cancel=cancel)
                 )
             parts[f"{part}/{domain}"] = made
     _refuse_shared_files(gray_sources, color_sources, data)
@@ -93,6 +93,13 @@ def collect(
         "fingerprint": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
     }
     return Material(train, validate, facts, modality)
+
+
+def _sliced(data: DataSettings, domain: str, source: Source) -> list[DataSettings]:
+    """The settings under which a source is prepared: once per plane, if it is a gray volume and several are wanted."""
+    if domain != "gray" or source.kind != "volume" or not data.gray_planes:
+        return [data]
+    return [DataSettings(**{**data.to_mapping(), "plane": plane, "gray_planes": ()}) for plane in data.gray_planes]
 
 
 def _validation(parts: dict[str, list[Prepared]], data: DataSettings, paired: bool, seed: int) -> Pairs | None:

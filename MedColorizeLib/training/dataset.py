@@ -123,19 +123,25 @@ class Pairs:
 
     def _gray(self, place: _Place, random: np.random.Generator | None) -> dict[str, Tensor]:
         source = self.gray.prepared[place[0]]
-        stack = _neighbours(source, place[1], self.settings.slices)
+        chosen = _neighbours(source, place[1], self.settings.slices)
+        stack = source.pictures[chosen]
         if stack.ndim == 4:
             stack = luma_codes(stack)
-        return _vary({"gray": stack, **_maps(source, place[1], "")}, random, self.settings)
+        pictures = {"gray": stack, **_maps(source, place[1], "")}
+        if source.labels is not None and len(chosen) > 1:
+            pictures["label_stack"] = source.labels[chosen]
+        return _vary(pictures, random, self.settings)
 
     def _color(self, place: _Place, random: np.random.Generator | None) -> dict[str, Tensor]:
         source = self.color.prepared[place[0]]
-        stack = _neighbours(source, place[1], self.settings.slices)
+        stack = source.pictures[_neighbours(source, place[1], self.settings.slices)]
         pictures = {
             "color": np.moveaxis(stack[self.settings.slices // 2], -1, 0),
             "color_gray": luma_codes(stack),
             **_maps(source, place[1], "color_"),
         }
+        if len(stack) > 1:
+            pictures["color_stack"] = np.moveaxis(stack, -1, 1).reshape(-1, *stack.shape[1:3])
         return _vary(pictures, random, self.settings)
 
     def plain(self, gray: _Place | None, color: _Place | None) -> Batch:
@@ -177,8 +183,8 @@ def _pick(domain: Domain, level: int, random: np.random.Generator) -> _Place:
     return places[random.integers(len(places))]
 
 
-def _neighbours(source: Prepared, n: int, count: int) -> NDArray[np.uint8]:
-    """The slice in the middle of its neighbours; where one is missing (an end, a gap), the nearest stands in."""
+def _neighbours(source: Prepared, n: int, count: int) -> list[int]:
+    """The slice among its neighbours, by number; where one is missing (an end, a gap), the nearest stands in."""
     chosen = [n] * count
     half = count // 2
     for side in (-1, 1):
@@ -189,7 +195,7 @@ def _neighbours(source: Prepared, n: int, count: int) -> NDArray[np.uint8]:
             if inside and abs(source.positions[near] - source.positions[last]) <= 2.5 * source.step:
                 last = near
             chosen[half + side * distance] = last
-    return np.stack([source.pictures[c] for c in chosen])
+    return chosen
 
 
 def _maps(source: Prepared, n: int, prefix: str) -> dict[str, NDArray[Any]]:
@@ -206,18 +212,21 @@ def _vary(pictures: dict[str, NDArray[Any]], random: np.random.Generator | None,
     mirror = random is not None and s.flip and random.random() < 0.5
     exponent = 1.0 + random.uniform(-s.gamma, s.gamma) if random is not None and s.gamma else 1.0
     for name, array in pictures.items():
-        exact = name.endswith(("labels", "mask"))
+        exact = name.endswith(("labels", "label_stack", "mask"))
         tensor = torch.from_numpy(np.array(array)).to(torch.float32)
         if not exact:
             tensor = tensor / 255
-            if exponent != 1.0 and name != "color":
+            if exponent != 1.0 and name not in ("color", "color_stack"):
                 tensor = tensor**exponent
         if mirror:
             tensor = tensor.flip(-1)
         if grid is not None:
             mode = "nearest" if exact else "bilinear"
             tensor = grid_sample(tensor[None], grid, mode=mode, padding_mode="zeros", align_corners=False)[0]
-        out[name] = tensor[0].round().long() if name.endswith("labels") else tensor if exact else tensor * 2 - 1
+        if name.endswith(("labels", "label_stack")):
+            out[name] = (tensor[0] if name.endswith("labels") else tensor).round().long()
+        else:
+            out[name] = tensor if exact else tensor * 2 - 1
     return out
 
 

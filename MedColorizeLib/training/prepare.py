@@ -29,7 +29,7 @@ Domain = Literal["gray", "color"]
 _VERSION = 1
 _SHAPING = (
     "plane", "size", "spacing", "window", "gray_background", "color_background", "picture_spacing", "picture_flip",
-    "skip_unreadable",
+    "skip_unreadable", "tissues",
 )  # fmt: skip
 
 
@@ -63,6 +63,8 @@ def key_of(source: Source, settings: DataSettings, domain: Domain, labels: Path 
     """The name of a source's prepared pictures: another for every setting or file that would change them."""
     digest = hashlib.sha256(json.dumps([_VERSION, domain, source.numbers]).encode())
     digest.update(json.dumps([getattr(settings, name) for name in _SHAPING]).encode())
+    # Tissue maps are made by rules of this program: their version belongs to the key.
+    digest.update(b"tissues 1" if settings.tissues != "none" and domain == "gray" else b"")
     digest.update(source.series.encode())
     if source.kind == "pictures":
         digest.update(str(settings.picture_step).encode())
@@ -185,7 +187,9 @@ class _Volume:
             mask = np.stack([body(plane) for plane in self.array])
         else:
             mask = foreground.foreground(gray, grid.spacing) if wanted else np.ones(gray.shape, bool)
-        label_map = read.read_labels(labels, like=grid).array if labels else None
+        label_map = _labels_of(labels, grid, settings) if labels else None
+        if settings.tissues != "none" and domain == "gray":
+            label_map = _tissues(settings, volume, self.array, mask, label_map)
         self.has_labels = label_map is not None
         turn = frame.orientation(grid.affine, settings.plane)
         self.array, self.mask = turn.apply(self.array), turn.apply(mask)
@@ -207,6 +211,27 @@ class _Volume:
     def _framed(self, plane: NDArray[Any], nearest: bool = False) -> NDArray[Any]:
         size = self.settings.size
         return frame.crop_or_pad(frame.resize(plane, self.shape, nearest=nearest), (size, size), self.center)
+
+
+def _labels_of(path: Path, grid: Any, settings: DataSettings) -> NDArray[Any]:
+    from ..imaging import read
+
+    if settings.tissues == "none":
+        return read.read_labels(path, like=grid).array
+    from .anatomy import onto
+
+    return onto(read.read_labels(path), grid)  # a second sequence of the same head, on voxels of its own
+
+
+def _tissues(
+    settings: DataSettings, volume: Any, codes: NDArray[Any], mask: NDArray[np.bool_], labels: NDArray[Any] | None
+) -> NDArray[np.uint8]:
+    from . import anatomy
+
+    mm = tuple(float(step) for step in volume.spacing)
+    if settings.tissues == "head-mr":
+        return anatomy.head_mr(codes, mask, labels, mm)  # type: ignore[arg-type]
+    return anatomy.body_ct(volume.array, mask, labels, mm)  # type: ignore[arg-type]
 
 
 class _Pictures:

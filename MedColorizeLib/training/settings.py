@@ -23,6 +23,12 @@ class DataSettings(MethodOptions):
     batch: int = option(1, "slices per step and domain, over all processes", least=1)
     window: str = option("auto", "intensity window of the gray volumes: auto, header, a CT preset or 'LOW HIGH'")
     modality: str = option("", "what the gray volumes are (MR, CT, US, ...), for the model's metadata")
+    gray_planes: tuple[str, ...] = option(
+        (), "planes in which gray volumes are sliced, for networks that are used in all three; empty: `plane`"
+    )
+    tissues: Literal["none", "head-mr", "body-ct"] = option(
+        "none", "turn label maps into tissues known by rule and label, for methods that are taught tissue colours"
+    )
     gray_from: Literal["folder", "color", "color-half"] = option(
         "folder", "gray pictures: a folder of their own, the luma of the colour pictures, or of one half of them"
     )
@@ -63,6 +69,11 @@ class DataSettings(MethodOptions):
     def check(self) -> None:
         if self.slices % 2 == 0:
             raise UsageError(f"Option 'slices' is {self.slices}; it must be odd, so that one lies in the middle.")
+        wrong = [plane for plane in self.gray_planes if plane not in ("axial", "coronal", "sagittal")]
+        if wrong:
+            raise UsageError(f"Option 'gray_planes' names {wrong[0]!r}; planes are axial, coronal and sagittal.")
+        if self.gray_planes and self.levels != "none":
+            raise UsageError("Option 'gray_planes' needs levels = 'none': planes that cross have no levels in common.")
         if self.levels == "top" and self.plane != "axial":
             raise UsageError("Option 'levels' is 'top', which only axial slices have. Use 'extent' or 'none'.")
 
