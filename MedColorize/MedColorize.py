@@ -219,7 +219,6 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         self.onCatalogue = []
         self.onDevices = []
         self._jobs = []
-        self._thumbnails = {}
 
     def getParameterNode(self):
         from MedColorizePanelLib.parameters import MedColorizeParameterNode
@@ -263,11 +262,6 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         """The catalogue's entry of `kind:name`, or None."""
         kind, _separator, name = key.partition(":")
         return next((entry for entry in self.catalogue if (entry["kind"], entry["name"]) == (kind, name)), None)
-
-    def thumbnail(self, model):
-        """The path of a model's little picture, or an empty text."""
-        path = str(model.get("thumbnail") or "")
-        return path if os.path.isfile(path) else ""
 
     def ensureDependencies(self, modelKey):
         """See that a model's packages are there, asking first; palettes need none."""

@@ -8,12 +8,13 @@ import qt
 import slicer
 import vtk
 
-from . import coloring, compat
+from . import coloring, compat, pictures
 from .compat import tr as _
 from .jobs import Failure
 from .widgets import TimeLeft, bytesText, chooseKey, fillCombo, showProgress
 
 PREVIEW_HEIGHT = 170
+CARD_SIZE, ICON_SIZE = 56, 24  # pixels of a model's picture beside its description, and in the list
 CT_WINDOWS = ("abdomen", "angio", "bone", "brain", "liver", "lung", "mediastinum", "soft-tissue", "whole")
 
 
@@ -29,6 +30,7 @@ class ColorizeTab:
         self._sceneTags = []
         ui.progressBar.visible = False
         ui.previewWidget.visible = False
+        ui.modelComboBox.iconSize = qt.QSize(ICON_SIZE, ICON_SIZE)
         fillCombo(
             ui.windowComboBox,
             [
@@ -150,7 +152,9 @@ class ColorizeTab:
             ("{kind}:{name}".format(**model), self._modelTitle(model), model.get("description", ""))
             for model in catalogue or []
         ]
-        fillCombo(self.ui.modelComboBox, entries, self._parameters.model if self._parameters is not None else None)
+        icons = [pictures.iconOf(model) for model in [None, *(catalogue or [])]]
+        chosen = self._parameters.model if self._parameters is not None else None
+        fillCombo(self.ui.modelComboBox, entries, chosen, icons)
         self._showModel()
 
     @staticmethod
@@ -173,10 +177,10 @@ class ColorizeTab:
         if model.get("problem"):
             about = [_("Can't be used: {reason}").format(reason=model["problem"])]
         label.text = " ".join(filter(None, about))
-        path = self.logic.thumbnail(model)
-        thumbnail.visible = bool(path)
-        if path:
-            thumbnail.pixmap = qt.QPixmap(path)
+        thumbnail.pixmap = pictures.pictureOf(model).scaled(
+            CARD_SIZE, CARD_SIZE, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation
+        )
+        thumbnail.visible = True
 
     def showDevices(self, devices):
         entries = [

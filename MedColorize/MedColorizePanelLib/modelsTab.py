@@ -5,9 +5,13 @@ import os
 import qt
 import slicer
 
+from . import pictures
 from .compat import tr as _
 from .jobs import Job
 from .widgets import bytesText, fitHeight
+
+ICON_SIZE = 40  # pixels
+MOST_ROWS = 5  # before the table scrolls: the details need room, too
 
 
 class ModelsTab:
@@ -20,6 +24,7 @@ class ModelsTab:
         table = ui.modelsTable
         table.setHorizontalHeaderLabels([_("Name"), _("Kind"), _("For"), _("Size")])
         table.verticalHeader().hide()
+        table.iconSize = qt.QSize(ICON_SIZE, ICON_SIZE)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         for column in (1, 2, 3):
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
@@ -32,7 +37,7 @@ class ModelsTab:
         self.show(logic.catalogue)
 
     def fitTables(self):
-        fitHeight(self.ui.modelsTable)
+        fitHeight(self.ui.modelsTable, MOST_ROWS)
 
     def setParameterNode(self, parameters):
         pass
@@ -58,13 +63,16 @@ class ModelsTab:
         for row, model in enumerate(self._shown):
             size = bytesText(model["bytes"]) if model.get("bytes") else ""
             texts = (model.get("title") or model["name"], kinds.get(model["kind"], ""), model.get("modality", ""), size)
+            about = model.get("problem") or model.get("description") or ""
             for column, text in enumerate(texts):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(model.get("problem") or model.get("description") or text)
+                item = qt.QTableWidgetItem("\n".join(filter(None, (text, about))) if column == 0 else text)
+                item.setToolTip(about or text)
+                if column == 0:
+                    item.setIcon(pictures.iconOf(model))
                 table.setItem(row, column, item)
             if chosen is not None and model["name"] == chosen["name"] and model["kind"] == chosen["kind"]:
                 table.selectRow(row)
-        fitHeight(table)
+        fitHeight(table, MOST_ROWS)
         total = sum(model.get("bytes", 0) for model in self._shown if model.get("own"))
         where, home = self.logic.store or "?", os.path.expanduser("~")
         if where.startswith(home + os.sep):
@@ -87,7 +95,12 @@ class ModelsTab:
             else _("It came with MedColorize and stays; only models that you added can be deleted.")
         )
         self.ui.importButton.enabled = self._job is None
-        self.ui.modelDetailsBrowser.html = "" if model is None else self._details(model)
+        browser = self.ui.modelDetailsBrowser
+        if model is not None and model.get("card") and not model.get("problem"):
+            # Text of others: no HTML and no pictures from elsewhere.
+            browser.markdown = model["card"].replace("<", "&lt;").replace("![", "[")
+        else:
+            browser.html = "" if model is None else self._details(model)
 
     def _details(self, model):
         parts = ["<h3>{}</h3>".format(_escaped(model.get("title") or model["name"]))]
@@ -102,8 +115,6 @@ class ModelsTab:
         )
         if swatches:
             parts.append(f"<table cellspacing='2'><tr>{swatches}</tr></table>")
-        if model.get("card"):
-            parts.append("<pre style='white-space: pre-wrap'>{}</pre>".format(_escaped(model["card"])))
         return "".join(parts)
 
     #

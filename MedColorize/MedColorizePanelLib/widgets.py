@@ -5,14 +5,19 @@ import time
 from .compat import tr as _
 
 
-def fillCombo(combo, entries, key=None):
-    """Fill a combo box with `(key, text, tool tip)`; the choice is kept, or becomes `key`, without a signal."""
+def fillCombo(combo, entries, key=None, icons=None):
+    """Fill a combo box with `(key, text, tool tip)`; the choice is kept, or becomes `key`, without a signal.
+
+    `icons`: one for each entry.
+    """
     wanted = key if key is not None else combo.currentData
     blocked = combo.blockSignals(True)
     combo.clear()
-    for entryKey, text, toolTip in entries:
+    for number, (entryKey, text, toolTip) in enumerate(entries):
         combo.addItem(text, entryKey)
-        combo.setItemData(combo.count - 1, toolTip, TOOL_TIP_ROLE)
+        combo.setItemData(number, toolTip, TOOL_TIP_ROLE)
+        if icons is not None:
+            combo.setItemIcon(number, icons[number])
     index = combo.findData(wanted)
     combo.setCurrentIndex(index if index >= 0 else 0)
     combo.blockSignals(blocked)

@@ -53,10 +53,10 @@ CLASSES: dict[str, dict[str, list[str]]] = {
     "qt.QToolButton": _class(_BUTTON, "click", "clicked(bool) clicked()", "setMenu setIcon"),
     "qt.QCheckBox": _class(_BUTTON, "click setChecked", "clicked(bool) toggled(bool)", ""),
     "qt.QComboBox": _class(
-        "count currentText currentIndex currentData",
+        "count currentText currentIndex currentData iconSize",
         "clear setCurrentIndex setCurrentText",
         "currentIndexChanged(int) activated(int)",
-        "addItem itemData setItemData itemText findData findText setItemText setItemIcon",
+        "addItem itemData setItemData itemText itemIcon findData findText setItemText setItemIcon",
     ),
     "qt.QLineEdit": _class(
         "text readOnly placeholderText", "setText clear", "textChanged(QString) editingFinished()", ""
@@ -72,7 +72,7 @@ CLASSES: dict[str, dict[str, list[str]]] = {
         "currentIndex count", "setCurrentIndex setCurrentWidget", "currentChanged(int)", "widget indexOf tabText"
     ),
     "qt.QTextBrowser": _class(
-        "html plainText openExternalLinks", "setHtml setPlainText clear setText", "", "setOpenExternalLinks"
+        "html markdown plainText openExternalLinks", "setHtml setPlainText clear setText", "", "setOpenExternalLinks"
     ),
     "qt.QTableWidget": _class(
         f"{_VIEW} rowCount columnCount horizontalScrollBarPolicy verticalScrollBarPolicy",
@@ -83,7 +83,7 @@ CLASSES: dict[str, dict[str, list[str]]] = {
     ),
     "qt.QHeaderView": _class("", "hide show setVisible", "", "setSectionResizeMode setStretchLastSection"),
     "qt.QTableWidgetItem": _class(
-        "", "", "", "text setText setData data setIcon setToolTip setBackground row setFlags flags"
+        "", "", "", "text setText setData data icon setIcon setToolTip setBackground row setFlags flags"
     ),
     "qt.QGroupBox": _class("title checkable checked", "", "toggled(bool)", ""),
     "qt.QScrollArea": _class("widgetResizable", "", "", "setWidget widget"),
