@@ -1,7 +1,8 @@
 """The papers' tables: rows, published values, protocol, and the numbers of steps behind them.
 
-A row names a recipe; whoever can train (app) runs it. Published values are copied from the papers, with
-their errors: what is inconsistent there is said in `Table.remarks`.
+A row names a recipe to be trained or a transfer to be run; whoever can do so (app) does. Published values are copied
+from the papers, with their errors: what is inconsistent there is said in `Table.remarks`. Where the values aren't at
+hand, what the paper says about them in words is tried (`papers_findings`).
 Not for: training, or the arithmetic of a run's scores (papers_scores) and the files (papers_output).
 """
 
@@ -16,7 +17,8 @@ from ..errors import UsageError
 
 Score = tuple[float, float | None]
 """Mean and standard deviation over pictures; None where the paper gives none."""
-Data = Literal["drive", "messidor", "brain", "exemplar"]
+Data = Literal["drive", "messidor", "brain", "exemplar", "exemplar-pseudo", "exemplar-brain"]
+"""The `exemplar` ones train nothing: slices are coloured from references that are real, pseudo-colour, or of brains."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,28 @@ class Row:
 
     key: str
     title: str
-    recipe: str
-    """Name of a recipe that came with the library."""
+    recipe: str = ""
+    """Name of a recipe that came with the library; empty where nothing is trained."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What this row changes in the recipe's options."""
+    """What this row changes in the options of the recipe or the transfer."""
     published: Mapping[str, Score] = field(default_factory=dict)
     published_runs: tuple[Mapping[str, Score], ...] = ()
     segmentation: bool = False
     """Its system reads a segmentation network, which has to be trained first."""
+    transfer: str = ""
+    """Name of a transfer from a reference picture (`exemplar.registry`), where nothing is trained."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence of a paper that compares two rows: `above` has the higher score, on the pictures of `group`."""
+
+    text: str
+    above: str
+    below: str
+    column: str
+    group: str = ""
+    """Which pictures (`RunScores.facts["groups"]`); empty: all."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +74,21 @@ class Table:
     rows: tuple[Row, ...]
     runs: int
     steps: int
-    """Training steps of a row in the paper."""
+    """Training steps of a row in the paper; for a transfer, iterations a picture, all stages together."""
     batch: int
     proposal: str
     """Key of the row the paper proposes: the others are tested against it."""
     protocol: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    size: int = 256
+    """Side of a picture in the paper, pixels."""
+    findings: tuple[Finding, ...] = ()
+    """What the paper says in words, to be tried here."""
+
+    @property
+    def trains(self) -> bool:
+        """False for tables of transfers, which optimise each picture by itself."""
+        return not self.data.startswith("exemplar")
 
 
 @dataclass(frozen=True)
@@ -79,15 +104,20 @@ _SIZES = {"tiny": (4, 64), "small": (200, 128), "medium": (1000, 256)}
 
 
 def budget_of(word: str, table: Table) -> Budget:
-    """`tiny`, `small`, `medium`, `paper`, or a number of training steps (at 128 pixels below 500, else at 256)."""
+    """`tiny`, `small`, `medium`, `paper`, or training steps: `700` (at 128 pixels below 500, else 256), `100@64`."""
     if word in _SIZES:
         return Budget(word, *_SIZES[word])
     if word == "paper":
-        return Budget(word, table.steps, 256)
+        return Budget(word, table.steps, table.size)
     if word.isdigit() and int(word) > 0:
         return Budget(f"{word} steps", int(word), 128 if int(word) < 500 else 256)
+    steps, at, size = word.partition("@")
+    if at and steps.isdigit() and size.isdigit() and int(steps) > 0 and 32 <= int(size) <= 1024:
+        return Budget(f"{steps} steps", int(steps), int(size))
     names = ", ".join([*_SIZES, "paper"])
-    raise UsageError(f"There is no budget '{word}'. Budgets: {names}, or a number of training steps.")
+    raise UsageError(
+        f"There is no budget '{word}'. Budgets: {names}; or training steps, e.g. 700, or 100@64 (at 64 pixels)."
+    )
 
 
 def table_names() -> list[str]:

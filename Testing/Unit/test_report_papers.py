@@ -33,8 +33,12 @@ def test_tables_are_consistent(name: str) -> None:
     assert len(set(keys)) == len(keys)
     assert not keys or table.proposal in keys
     columns = {column.key for column in table.columns}
+    for finding in table.findings:
+        assert {finding.above, finding.below} <= set(keys)
+        assert finding.column in columns
     for row in table.rows:
-        assert set(row.published) == columns
+        assert bool(row.recipe) == table.trains == (not row.transfer)
+        assert set(row.published) == (columns if table.trains else set())  # Zeng's numbers are not at hand
         assert all(set(run) == columns for run in row.published_runs)
         assert not row.published_runs or len(row.published_runs) == table.runs
 
@@ -55,7 +59,7 @@ def test_rows_name_recipes_that_exist(repository: Path) -> None:
     known = {path.stem for path in (repository / "Resources" / "Recipes").glob("*.toml")}
     if not known:
         pytest.skip("this copy has no recipes")
-    wanted = {row.recipe for name in table_names() for row in find_table(name).rows}
+    wanted = {row.recipe for name in table_names() for row in find_table(name).rows if row.recipe}
     assert wanted <= known
 
 
@@ -68,6 +72,9 @@ def test_unknown_tables_and_budgets_are_refused() -> None:
     assert budget_of("paper", table) == Budget("paper", 4000, 256)
     assert budget_of("tiny", table).size == 64
     assert budget_of("700", table) == Budget("700 steps", 700, 256)
+    assert budget_of("100@64", table) == Budget("100 steps", 100, 64)
+    with pytest.raises(UsageError, match="100@64"):
+        budget_of("100@3", table)
 
 
 def scores(row: str, run: int, values: list[float], **of_set: float) -> RunScores:
@@ -149,8 +156,10 @@ def test_command_lists_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["bench", "papers", "--list", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == set(table_names())
     assert main(["bench", "papers", "--table", "liang-2"]) == 2
-    assert main(["bench", "papers", "--table", "zeng-3", "-o", str(tmp_path / "z")]) == 2
-    assert "reference picture" in capsys.readouterr().err
+    assert main(["bench", "papers", "--table", "zeng-3", "-o", str(tmp_path / "z"), "--data", str(tmp_path)]) == 3
+    assert "lacks the MR scans" in capsys.readouterr().err
+    assert main(["bench", "papers", "--table", "zeng-3", "-o", str(tmp_path / "z"), "--pictures", "0"]) == 2
+    assert main(["bench", "papers", "--table", "zeng-3", "-o", str(tmp_path / "z"), "--size", "8"]) == 2
     assert main(["bench", "papers", "--table", "liang-2", "-o", str(tmp_path / "x"), "--data", str(tmp_path)]) == 3
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thing.txt").touch()
