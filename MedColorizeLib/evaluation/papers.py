@@ -104,20 +104,15 @@ _SIZES = {"tiny": (4, 64), "small": (200, 128), "medium": (1000, 256)}
 
 
 def budget_of(word: str, table: Table) -> Budget:
-    """`tiny`, `small`, `medium`, `paper`, or training steps: `700` (at 128 pixels below 500, else 256), `100@64`."""
+    """`tiny`, `small`, `medium`, `paper`, or a number of training steps (at 128 pixels below 500, else at 256)."""
     if word in _SIZES:
         return Budget(word, *_SIZES[word])
     if word == "paper":
         return Budget(word, table.steps, table.size)
     if word.isdigit() and int(word) > 0:
         return Budget(f"{word} steps", int(word), 128 if int(word) < 500 else 256)
-    steps, at, size = word.partition("@")
-    if at and steps.isdigit() and size.isdigit() and int(steps) > 0 and 32 <= int(size) <= 1024:
-        return Budget(f"{steps} steps", int(steps), int(size))
     names = ", ".join([*_SIZES, "paper"])
-    raise UsageError(
-        f"There is no budget '{word}'. Budgets: {names}; or training steps, e.g. 700, or 100@64 (at 64 pixels)."
-    )
+    raise UsageError(f"There is no budget '{word}'. Budgets: {names}, or a number of training steps.")
 
 
 def table_names() -> list[str]:

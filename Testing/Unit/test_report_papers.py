@@ -72,9 +72,6 @@ def test_unknown_tables_and_budgets_are_refused() -> None:
     assert budget_of("paper", table) == Budget("paper", 4000, 256)
     assert budget_of("tiny", table).size == 64
     assert budget_of("700", table) == Budget("700 steps", 700, 256)
-    assert budget_of("100@64", table) == Budget("100 steps", 100, 64)
-    with pytest.raises(UsageError, match="100@64"):
-        budget_of("100@3", table)
 
 
 def scores(row: str, run: int, values: list[float], **of_set: float) -> RunScores:

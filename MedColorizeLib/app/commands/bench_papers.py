@@ -22,8 +22,7 @@ examples:
   medcolorize bench papers --table zeng-3 --budget small -o zeng-3/         colours slices from references
   medcolorize bench papers --table zeng-1 --budget 60 --size 112 --pictures 3 -o zeng-1/
 
-Budgets: tiny (4 steps at 64 pixels), small (200 at 128), medium (1000 at 256), paper, or a number of steps
-(100@64: a hundred at 64 pixels).
+Budgets: tiny (4 steps at 64 pixels), small (200 at 128), medium (1000 at 256), paper, or a number of steps.
 Steps are training steps of a row; in the zeng tables, which train nothing, iterations a picture.
 Written: table.md with the published values beside ours, table.csv, table.json, samples/.
 """
