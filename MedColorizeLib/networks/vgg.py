@@ -132,6 +132,22 @@ def vgg_features(
     return net
 
 
+def layers_in(name: VggName, weights: Path | str | None = None, *, download: bool = False) -> list[str]:
+    """The layers a weight file reaches, from `conv1_1` on without a gap; parameters as in `vgg_features`.
+
+    Whoever can do with fewer layers than a paper asks this first, and says so; `vgg_features` refuses.
+    """
+    tensors, convention = read_tensors(find_weights(name, weights, download=download).path)
+    if convention == "caffe":
+        tensors = _from_caffe(name, tensors)
+    found: list[str] = []
+    for index, (layer, inward, _) in enumerate(plan(name)):
+        if inward and f"features.{index}.weight" not in tensors:
+            break
+        found.append(layer)
+    return found
+
+
 def vgg_classifier(weights: Path | str | None = None, name: VggName = "vgg16", *, download: bool = False) -> VGG:
     """The whole frozen classifier with its ImageNet weights (torchvision's file or one with the same names)."""
     file = find_weights(name, weights, download=download)
