@@ -6,7 +6,7 @@ A transfer knows no files, no library and no volumes: `library` finds the refere
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class Transfer(ABC):
         return ()
 
 
+@runtime_checkable
 class WarmTransfer(Protocol):
     """A transfer that optimises, and so gains from a good start: that of the slice beside it."""
 
