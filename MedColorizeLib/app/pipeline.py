@@ -21,6 +21,7 @@ from ..imaging.volume import ColorVolume, Volume
 from ..imaging.windows import choose_window, codes
 from ..imaging.write import open_color_writer, write_volume
 from ..inference.colorizer import Colorizer, ColorStream
+from ..inference.painter import Painter
 from ..progress import CancelToken, OnProgress, Progress
 from .provenance import record
 
@@ -73,12 +74,16 @@ def colorize_file(
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
     choose: ChooseSeries | None = None,
+    painter: Painter | None = None,
 ) -> Outcome:
-    """Colour one input into one output (and its report). Nothing is left half-written, whatever happens."""
+    """Colour one input into one output (and its report). Nothing is left half-written, whatever happens.
+
+    `painter`: what colours, made by the caller, instead of the job's model or palette.
+    """
     started = time.monotonic()
     # Needed soon for finding the body, and slow to load: meanwhile the scan is being read and decompressed.
     threading.Thread(target=import_module, args=("SimpleITK",), daemon=True).start()
-    _check_output(job)
+    check_output(job)
     if on_progress:
         on_progress(Progress("read", 0, 1))
     scan = open_scan(job.input, job.series, choose)
@@ -87,7 +92,7 @@ def colorize_file(
     if cancel:
         cancel.check()
     labels = read_labels(job.labels, like=first) if job.labels else None
-    colorizer = Colorizer(model=job.model, palette=job.palette, device=job.device)
+    colorizer = Colorizer(model=job.model, palette=job.palette, device=job.device, painter=painter)
     # One window for all frames, or brightness would jump between them.
     window = choose_window(first, job.window)
 
@@ -156,7 +161,8 @@ def colorize_file(
     return outcome
 
 
-def _check_output(job: ColorizeJob) -> None:
+def check_output(job: ColorizeJob) -> None:
+    """Refuse outputs that could not be written, before any work is done."""
     output_format(job.output)
     if job.uncertainty and output_format(job.uncertainty) not in ("nifti", "nrrd", "meta"):
         raise UsageError(f"{job.uncertainty}: the uncertainty is written as .nii, .nii.gz, .nrrd or .mha.")
