@@ -5,8 +5,8 @@
     OUT/done/PART/PAINTER.json             finished; made anew when the painter's weights change
     OUT/pictures/PART/PAINTER/NAME.png     what the sheets are made of
 
-Parts: `slabs` (held-out cryosections, luma to colour), `tissues` (scans with labels against the photographs' tissue
-colours), `scans` (Frechet distance to the photographs, luma, steadiness). Not for: how each is judged (`truth_*`).
+Parts: `slabs` (held-out cryosections, luma to colour) and `scans` (MR and CT: tissue colours, Frechet distance to the
+photographs, luma, steadiness). Not for: how each is judged (`truth_*`).
 """
 
 from __future__ import annotations
@@ -137,7 +137,13 @@ class TruthBench:
             "schema": SCHEMA,
             "program": f"MedColorize {__version__}",
             "painters": {
-                p.name: {"kind": p.kind, "method": p.method, "modality": p.modality, "trained": p.trained}
+                p.name: {
+                    "kind": p.kind,
+                    "method": p.method,
+                    "modality": p.modality,
+                    "trained": p.trained,
+                    "gan": p.gan,
+                }
                 for p in self.painters
             },
             "settings": {part.name: part.settings() for part in self.parts},

@@ -33,7 +33,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def document_text(document: Mapping[str, Any]) -> str:
     """`truth.md`."""
     lines = ["# Colour against the truth", "", f"{document['program']}. `medcolorize bench truth`.", ""]
-    writers = {"slabs": _slabs}
+    writers = {"slabs": _slabs, "scans": _scans}
     for part, figures in document["parts"].items():
         lines += writers[part](figures, document["settings"].get(part, {}), document["painters"])
     return "\n".join(lines).rstrip() + "\n"
@@ -61,6 +61,71 @@ def _slabs(figures: Mapping[str, Any], settings: Mapping[str, Any], painters: Ma
         "neighbouring slices, per mm, across the slices, the rows and the columns.",
         "",
     ]
+
+
+def _scans(figures: Mapping[str, Any], settings: Mapping[str, Any], painters: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for modality in dict.fromkeys(key for own in figures.values() for key in own):
+        mine = {name: own[modality] for name, own in figures.items() if modality in own}
+        scans = {name: scan for name, scan in settings["scans"].items() if scan["modality"] == modality}
+        lines += [f"## {modality}: tissue by tissue", "", *_tissues(mine, painters), ""]
+        lines += [
+            f"CIEDE2000 at equal lightness of a tissue's voxels to the colour that cryosections show of the tissue at "
+            f"the same luma; mean over {', '.join(scans)}. In brackets: share of the voxels whose luma the photographs "
+            "show; beyond it the reference is extrapolated."
+        ]
+        seen = [name for name, scan in scans.items() if not scan["held_out"]]
+        if seen:
+            lines += [f"Not held out (models may have been trained on them): {', '.join(seen)}."]
+        lines += [f"{name}: {scan['note']}." for name, scan in scans.items() if scan["note"]]
+        lines += ["", f"## {modality}: as pictures, and from slice to slice", "", *_pictures(mine, painters), ""]
+        lines += [
+            "Frechet distance of the slices to held-out cryosections, in the features named; for the photographs, of "
+            "every second one to the others. Slices are cut to the body and brought to one size. Flicker: as above, "
+            "mean over the scans; in brackets, how many times steadier than the mean of the per-slice GANs in this "
+            "table. Luma: PSNR and SSIM against the gray input.",
+            "",
+        ]
+    return lines
+
+
+def _tissues(figures: Mapping[str, Any], painters: Mapping[str, Any]) -> list[str]:
+    names = list(dict.fromkeys(tissue for own in figures.values() for tissue in own["tissues"]))
+    colored = {name: own for name, own in figures.items() if own["tissues"]}
+    rows = []
+    for name in sorted(colored, key=lambda key: _mean_tissue(colored[key])):
+        found = colored[name]["tissues"]
+        cells = [number(found[tissue]["difference"], 1) if tissue in found else "–" for tissue in names]
+        rows.append([_title(name, painters), number(_mean_tissue(colored[name]), 1), *cells])
+    head = [f"{tissue} ({_share(colored, tissue)})" for tissue in names]
+    return table(["colouring", "mean", *head], rows)
+
+
+def _mean_tissue(own: Mapping[str, Any]) -> float:
+    values = [found["difference"] for found in own["tissues"].values()]
+    return sum(values) / len(values)
+
+
+def _share(figures: Mapping[str, Any], tissue: str) -> str:
+    return next(
+        f"{100 * own['tissues'][tissue]['in_range']:.0f}%" for own in figures.values() if tissue in own["tissues"]
+    )
+
+
+def _pictures(figures: Mapping[str, Any], painters: Mapping[str, Any]) -> list[str]:
+    spaces = list(dict.fromkeys(space for own in figures.values() for space in own["frechet"]))
+    gans = [figures[name] for name in figures if painters.get(name, {}).get("gan")]
+    rows = []
+    for name in sorted(figures, key=lambda key: figures[key]["frechet"][spaces[0]]):
+        own = figures[name]
+        row = [_title(name, painters), *(number(own["frechet"].get(space)) for space in spaces)]
+        for axis, value in enumerate(own["flicker_per_mm"]):
+            others = [gan["flicker_per_mm"][axis] for gan in gans]
+            ratio = f" ({sum(others) / len(others) / value:.1f}x)" if others and value and value > 0.01 else ""
+            row.append(number(value) + ratio)
+        rows.append([*row, number(own.get("luma_psnr"), 1), number(own.get("luma_ssim"), 3)])
+    head = ["colouring", *spaces, *(f"flicker/mm {axis}" for axis in AXES), "luma PSNR", "luma SSIM"]
+    return table(head, rows)
 
 
 def _title(name: str, painters: Mapping[str, Any]) -> str:

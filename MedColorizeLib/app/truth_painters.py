@@ -19,6 +19,8 @@ from ..inference.colorizer import Colorizer
 from ..progress import CancelToken, OnProgress
 
 GRAY = "gray"
+ADVERSARIAL = ("chromagan", "colorcyclegan", "colormedgan", "cyclegan", "liang")
+"""The papers' methods that learn against a discriminator."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class TruthPainter:
     method: str = ""
     trained: str = ""
     """How long, for the tables."""
+    gan: bool = False
+    """A generative adversarial network of the papers that sees one slice at a time."""
 
     def colors(self, modality: str) -> bool:
         """Whether this one was made for scans of this modality (empty: cryosections, which all may colour)."""
@@ -84,6 +88,7 @@ def make_painters(models: Sequence[str], palettes: Sequence[str]) -> list[TruthP
                 str(bundle.folder),
                 bundle.method,
                 f"{steps} steps" if steps else "",
+                bundle.method in ADVERSARIAL and bundle.input.slices == 1,
             )
         )
     return out

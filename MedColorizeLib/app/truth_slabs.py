@@ -34,7 +34,7 @@ HELD_OUT = ((80, 105), (430, 455), (640, 665), (1100, 1125))
 JUMPS_AFTER = (121, 361, 391, 417, 451, 505, 656, 1017, 1424)
 RIM_MM = 3.0
 AS_IT_IS = Window(0.0, 255.0, "codes")
-_STEADY = 8
+STEADY = 8
 """Parts of fewer frames say nothing about consistency."""
 
 
@@ -157,7 +157,7 @@ def judge(slab: Slab, color: ColorVolume) -> SlabScore:
         chroma,
         squares,
         int(error[slab.judged].max()),
-        steadiness(slab.volume.array, color, slab.judged) if len(slab.rgb) >= _STEADY else {},
+        steadiness(slab.volume.array, color, slab.judged) if len(slab.rgb) >= STEADY else {},
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..console import Console
     from ..truth_bench import Part
 
-PARTS = ("slabs",)
+PARTS = ("slabs", "scans")
 _EPILOG = """\
 examples:
   medcolorize bench truth -o truth/                                every installed model, gray and the palettes
@@ -43,6 +43,9 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--frames", nargs=2, type=int, action="append", metavar=("FIRST", "LAST"), help="a slab; may be repeated"
     )
+    parser.add_argument(
+        "--slices", type=int, default=32, metavar="N", help="axial slices of each scan (default: 32; 0: all)"
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="all images (or set MEDCOLORIZE_DATA)")
     parser.add_argument("--measure-tissues", action="store_true", help="write the table of tissue colours, and end")
     parser.add_argument("--resume", action="store_true", help="continue in DIR: finished painters are kept")
@@ -61,6 +64,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     parts: list[Part] = []
     if "slabs" in chosen:
         parts.append(_slabs(args, data))
+    if "scans" in chosen:
+        from ..truth_colors import ScanPart
+
+        parts.append(ScanPart(data, max(args.slices, 0)))
     painters = make_painters(args.model, args.palette if args.palette is not None else ["head-mr"])
     bench = TruthBench(parts, painters, args.output)
     content = bench.run_all(resume=args.resume, on_progress=console.progress, cancel=console.cancel)
