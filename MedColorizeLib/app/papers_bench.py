@@ -2,7 +2,7 @@
 
     OUT/table.md  table.csv  table.json   after every finished run
     OUT/runs/ROW-N.json  samples/ROW-N.png
-    OUT/work/                             what is being trained; emptied as runs finish
+    OUT/work/                             what is being trained or coloured; emptied when all is done
 
 Not for: what the tables are (evaluation.papers*) or the images (papers_data).
 """
@@ -29,6 +29,7 @@ from .papers_data import Sources, Task, make_task
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
+    from .papers_slices import Slices
 
 SEGMENTATION = "segmentation-unet"
 VGG19 = ("weights", "vgg19_conv1_1_to_conv3_4.npz")
@@ -45,28 +46,31 @@ class Bench:
     runs: int
     out: Path
     device: str = "auto"
+    pictures: int | None = None
+    """Slices of each kind that a table of transfers judges; None: as the budget has it."""
 
     def run_all(
         self, *, resume: bool, on_progress: OnProgress | None = None, cancel: CancelToken | None = None
     ) -> dict[str, Any]:
         """Every row and run that isn't finished yet; returns what `table.json` holds."""
-        if self.table.data == "exemplar":
-            raise UsageError(
-                f"Table {self.table.name} compares colourings by a reference picture. This version of 'bench papers' "
-                "can't run it, and the paper's values are not in the text at hand. Other tables: 'bench papers --list'."
-            )
         self._open(resume)
         finished = self._finished()
         todo = [(number, row) for number in range(self.runs) for row in self.table.rows]
         content: dict[str, Any] = {}
+        slices: Slices | None = None
         for done, (number, row) in enumerate(todo):
             if on_progress:
                 on_progress(Progress("papers", done, len(todo), f"{row.title}, run {number + 1}"))
             if cancel:
                 cancel.check()
             if not any(one.run == number for one in finished.get(row.key, [])):
-                task = make_task(self.table, self.sources, self.budget, number, self.out / "work", on_progress, cancel)
-                scores = self._run(row, number, task, on_progress, cancel)
+                if row.transfer:
+                    slices = slices or self._slices(on_progress, cancel)
+                    scores = self._transfer(row, number, slices, on_progress, cancel)
+                else:
+                    work = self.out / "work"
+                    task = make_task(self.table, self.sources, self.budget, number, work, on_progress, cancel)
+                    scores = self._run(row, number, task, on_progress, cancel)
                 finished.setdefault(row.key, []).append(scores)
             content = self._write(finished)
         if on_progress:
@@ -75,11 +79,13 @@ class Bench:
         return content
 
     def _open(self, resume: bool) -> None:
-        state = {
+        state: dict[str, Any] = {
             "table": self.table.name,
             "budget": [self.budget.steps, self.budget.size],
             "data": [str(path) for path in (self.sources.gray, self.sources.color, self.sources.labels) if path],
         }
+        if not self.table.trains:
+            state["pictures"] = self._pictures()
         path = self.out / "bench.json"
         if path.is_file():
             if not resume:
@@ -147,6 +153,31 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         return scores
 
+    def _pictures(self) -> int:
+        from .papers_exemplar import pictures_of
+
+        return self.pictures or pictures_of(self.budget)
+
+    def _slices(self, on_progress: OnProgress | None, cancel: CancelToken | None) -> Slices:
+        """What a table of transfers judges; the same for all its rows."""
+        from .papers_slices import find_slices
+
+        size, cache = self.budget.size, self.out / "work" / "cache"
+        return find_slices(self.table, self.sources, size, self._pictures(), cache, on_progress, cancel)
+
+    def _transfer(
+        self, row: Row, number: int, slices: Slices, on_progress: OnProgress | None, cancel: CancelToken | None
+    ) -> RunScores:
+        """A row that trains nothing: each slice is coloured from its reference."""
+        from .papers_exemplar import run_transfer, sheet
+
+        name = f"{row.key}-{number + 1}"
+        vgg19, work = self.sources.data.joinpath(*VGG19), self.out / "work" / name
+        scores, pictures = run_transfer(row, number, slices, self.budget, vgg19, work, on_progress, cancel)
+        self._save_sample(name, sheet(slices.found, pictures))
+        write_atomically(self.out / "runs" / f"{name}.json", json.dumps(scores.to_dict()))
+        return scores
+
     def _recipe(
         self, row: Row, number: int, task: Task, on_progress: OnProgress | None, cancel: CancelToken | None
     ) -> Recipe:
@@ -203,15 +234,17 @@ class Bench:
 
     def _sample(self, name: str, task: Task, colored: NDArray[np.uint8]) -> None:
         """Gray, result and truth of a few pictures, below each other."""
-        from PIL import Image
-
         chosen = np.unique(np.linspace(0, len(colored) - 1, _SAMPLES).astype(int))
         rows = [np.repeat(task.test_gray[chosen][..., None], 3, axis=3), colored[chosen]]
         rows += [task.truth[chosen]] if task.truth is not None else []
-        sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+        self._save_sample(name, np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0))
+
+    def _save_sample(self, name: str, picture: NDArray[np.uint8]) -> None:
+        from PIL import Image
+
         path = self.out / "samples" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(path)
+        Image.fromarray(picture).save(path)
 
     def _write(self, finished: dict[str, list[RunScores]]) -> dict[str, Any]:
         notes = list(dict.fromkeys(note for runs in finished.values() for one in runs for note in one.data))
@@ -221,7 +254,10 @@ class Bench:
             for row in self.table.rows
             for one in finished.get(row.key, [])
         ]
-        shown = "gray input, result" if self.table.data == "brain" else "gray input, result, truth"
+        if not self.table.trains:
+            shown = "gray slice, reference, result"
+        else:
+            shown = "gray input, result" if self.table.data == "brain" else "gray input, result, truth"
         text += f"\n## Pictures\n\nFrom top to bottom: {shown}.\n\n"
         content = to_document(self.table, self.budget, finished, notes, self.runs)
         write_atomically(self.out / "table.md", text + "\n".join(samples))

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import __version__
 from .papers import Budget, Column, Score, Table
+from .papers_findings import CHANCE, try_findings
 from .papers_scores import RunScores, against_proposal, average, between_runs, order_of_rows
 
 SCHEMA = "medcolorize-papers/1"
@@ -30,21 +31,7 @@ def score_text(score: Score | None, digits: int) -> str:
 
 def markdown(table: Table, budget: Budget, finished: Finished, data_notes: Sequence[str], runs: int) -> str:
     """The page a person reads."""
-    lines = [
-        f"# {table.paper}: {table.title}",
-        "",
-        f"Budget: **{budget.name}**: {budget.steps} training steps a row at {budget.size}x{budget.size} pixels, "
-        f"batch {table.batch}, {runs} run{'s' if runs > 1 else ''}. Published: {table.steps} steps at 256x256, "
-        f"{table.runs} run{'s' if table.runs > 1 else ''}.",
-        "",
-    ]
-    if budget.steps < table.steps:
-        share = budget.steps / table.steps
-        lines += [
-            f"**This is {share:.2%} of the published training.** The numbers show that the protocol runs, and how the "
-            "systems compare at this budget; they are no reproduction of the published values.",
-            "",
-        ]
+    lines = [f"# {table.paper}: {table.title}", "", *_budget(table, budget, runs)]
     heads = [f"{c.title} {'↑' if c.higher_is_better else '↓'}" for c in table.columns]
     lines += [
         "| Row | " + " | ".join(f"{head}, published | ours" for head in heads) + " |",
@@ -62,12 +49,50 @@ def markdown(table: Table, budget: Budget, finished: Finished, data_notes: Seque
             cells.append(score_text(row.published.get(column.key), column.digits))
             cells.append(score_text(average(mine, column.key), column.digits) if mine else "not run")
         lines.append(f"| **{row.title}** | " + " | ".join(f"**{cell}**" for cell in cells) + " |")
-    lines += ["", *_comparison(table, finished), *_list("Protocol", table.protocol)]
+    lines += ["", *_comparison(table, finished), *_findings(table, finished), *_list("Protocol", table.protocol)]
     lines += _list("Data of this run", data_notes)
     lines += _list("What is measured", [f"{c.title}: {c.definition}" for c in table.columns])
     lines += _list("Remarks", table.remarks)
-    lines += _list("How the rows were trained", _trained(table, finished))
+    lines += _list(f"How the rows were {'trained' if table.trains else 'made'}", _trained(table, finished))
     return "\n".join(lines) + f"\nMedColorize {__version__}. Synthetic colour: not for diagnosis.\n"
+
+
+def _budget(table: Table, budget: Budget, runs: int) -> list[str]:
+    """How much of the paper's work was done; said before any number."""
+    times = f"{runs} run{'s' if runs > 1 else ''}"
+    size = f"{budget.size}x{budget.size} pixels"
+    published = f"{table.runs} run{'s' if table.runs > 1 else ''}"
+    if table.trains:
+        lines = [
+            f"Budget: **{budget.name}**: {budget.steps} training steps a row at {size}, batch {table.batch}, {times}. "
+            f"Published: {table.steps} steps at {table.size}x{table.size}, {published}."
+        ]
+        work = "training"
+    else:
+        lines = [
+            f"Budget: **{budget.name}**: {budget.steps} iterations a picture, all stages together, at {size}. "
+            f"Published: {table.steps} at {table.size}x{table.size}."
+        ]
+        work = "iterations"
+    if budget.steps < table.steps:
+        lines += [
+            "",
+            f"**This is {budget.steps / table.steps:.2%} of the published {work}.** The numbers show that the protocol "
+            "runs, and how the systems compare at this budget; they are no reproduction of the published values.",
+        ]
+    return [*lines, ""]
+
+
+def _findings(table: Table, finished: Finished) -> list[str]:
+    """The paper's sentences and how they fare."""
+    titles = {row.key: row.title for row in table.rows}
+    columns = {column.key: column for column in table.columns}
+    items = [
+        f"{columns[one.finding.column].title}: {one.sentence(titles, columns[one.finding.column].digits)}"
+        for one in try_findings(table, finished)
+    ]
+    note = f"Undecided: p of Wilcoxon's signed-rank test, paired by picture, is {CHANCE} or more."
+    return _list("What the paper says, tried here", [*items, note] if items else [])
 
 
 def _line(title: str, published: Mapping[str, Score], one: RunScores | None, columns: Sequence[Column]) -> str:
@@ -163,6 +188,18 @@ def to_document(
         "protocol": list(table.protocol),
         "data": list(data_notes),
         "remarks": list(table.remarks),
+        "findings": [
+            {
+                "text": one.finding.text,
+                "column": one.finding.column,
+                "group": one.finding.group,
+                "verdict": one.verdict,
+                "p": _number(one.p),
+                "pictures": one.pictures,
+                "agree": one.agree,
+            }
+            for one in try_findings(table, finished)
+        ],
         "rows": [
             {
                 "key": row.key,

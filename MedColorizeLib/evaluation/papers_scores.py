@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..imaging.colorspaces import luma_codes
 from . import fidelity
 from .frechet import picture_distance
+from .fsim import fsim, fsimc
 from .papers import Score, Table
 
 Pictures = NDArray[np.uint8]
@@ -82,6 +83,27 @@ def against_gray(
     distance = picture_distance(list(colored), list(reference))
     notes = {"distance": f"{distance.name}, {distance.pictures[0]} against {distance.pictures[1]} pictures"}
     return RunScores(row, run, per_picture, {"distance": distance.value}, {**facts, **notes}, data)
+
+
+def against_slices(
+    row: str, run: int, colored: Pictures, gray: Pictures, facts: Mapping[str, Any], data: Sequence[str] = ()
+) -> RunScores:
+    """Zeng's scores: 8-bit luma of pictures (n, H, W, 3) against the slices, and its entropy beside theirs."""
+    luma = [luma_codes(picture) for picture in colored]
+    thrice = [np.repeat(plane[..., None], 3, axis=2) for plane in gray]
+    entropies = [
+        [fidelity.entropy(np.bincount(plane.ravel(), minlength=256)) for plane in side] for side in (luma, gray)
+    ]
+    per_picture = {
+        "luma_psnr": [fidelity.psnr(a, b) for a, b in zip(luma, gray, strict=True)],
+        "luma_ssim": [fidelity.ssim(a, b) for a, b in zip(luma, gray, strict=True)],
+        "fsim": [fsim(a, b) for a, b in zip(luma, gray, strict=True)],
+        "fsimc": [fsimc(a, b) for a, b in zip(colored, thrice, strict=True)],
+        "entropy": entropies[0],
+        "entropy_shift": [abs(a - b) for a, b in zip(*entropies, strict=True)],
+    }
+    mean = {"entropy of the gray input": round(float(np.mean(entropies[1])), 3)}
+    return RunScores(row, run, per_picture, {}, {**facts, **mean}, data)
 
 
 def average(runs: Sequence[RunScores], key: str) -> Score:
