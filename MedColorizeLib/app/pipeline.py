@@ -91,7 +91,7 @@ def colorize_file(
     first = scan.read(frames[0])
     if cancel:
         cancel.check()
-    labels = read_labels(job.labels, like=first) if job.labels else None
+    labels = read_labels(job.labels, onto=first) if job.labels else None
     colorizer = Colorizer(model=job.model, palette=job.palette, device=job.device, painter=painter)
     # One window for all frames, or brightness would jump between them.
     window = choose_window(first, job.window)

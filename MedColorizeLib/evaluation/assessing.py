@@ -60,7 +60,7 @@ def run(
 ) -> Assessment:
     """See `assessment.assess`."""
     _check(gray_codes, color, labels, foreground, reference)
-    notes: list[str] = []
+    notes = [note for note in (labels.notes if labels else ()) if note not in color.notes]
     mask = find_foreground(gray_codes, color.spacing) if foreground is None else foreground
     if not mask.any():
         notes.append("No foreground was found, so every voxel was taken for tissue.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from .formats import input_format
+from .label_grid import describe_grid, labels_on
 from .scan import Scan
 from .volume import ColorVolume, LabelVolume, Volume, same_grid
 
@@ -56,8 +57,10 @@ def read_color(path: Path | str, *, series: str | None = None, frame: int = 0) -
     return scan.read_color(frame)  # type: ignore[attr-defined]
 
 
-def read_labels(path: Path | str, like: Volume | ColorVolume | None = None) -> LabelVolume:
-    """Read a label map; with `like`, it must lie on the same voxels."""
+def read_labels(
+    path: Path | str, like: Volume | ColorVolume | None = None, onto: Volume | ColorVolume | None = None
+) -> LabelVolume:
+    """Read a label map. It must lie on the voxels of `like`; it is brought onto those of `onto` (see `label_grid`)."""
     path = Path(path)
     if input_format(path) == "dicom":
         raise InputError(
@@ -67,13 +70,7 @@ def read_labels(path: Path | str, like: Volume | ColorVolume | None = None) -> L
     labels: LabelVolume = scan.read_labels()  # type: ignore[attr-defined]
     if like is not None and not same_grid(labels, like):
         raise InputError(
-            f"{path} does not lie on the scan's voxels: it is {_describe(labels)}, the scan {_describe(like)}. "
+            f"{path} does not lie on the scan's voxels: it is {describe_grid(labels)}, the scan {describe_grid(like)}. "
             "Resample the labels onto the scan (Slicer: Resample Scalar/Vector/DWI Volume, nearest neighbour)."
         )
-    return labels
-
-
-def _describe(grid: Volume | ColorVolume | LabelVolume) -> str:
-    size = "x".join(str(n) for n in grid.shape[::-1])
-    corner = ", ".join(f"{v:.1f}" for v in grid.affine[:3, 3])
-    return f"{size} voxels of {'x'.join(f'{s:.2f}' for s in grid.spacing[::-1])} mm from ({corner})"
+    return labels if onto is None else labels_on(labels, onto, str(path))

@@ -104,6 +104,8 @@ class LabelVolume(_Grid):
     """Integer labels on a grid; 0 is "no label"."""
 
     names: dict[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """As those of a `Volume`."""
 
 
 def same_grid(a: _Grid, b: _Grid, tolerance_mm: float = 1e-3) -> bool:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from ..imaging.foreground import SoftMask, soft_mask
+from ..imaging.label_grid import labels_on
 from ..imaging.luma import FIDELITIES, Fidelity, fit_gamut
 from ..imaging.scan import ColorHeader
-from ..imaging.volume import ColorVolume, LabelVolume, Volume, same_grid
+from ..imaging.volume import ColorVolume, LabelVolume, Volume
 from ..imaging.windows import Window, choose_window, codes, count_non_finite, modality_of
 from ..progress import CancelToken, OnProgress, Progress, track
 from .painter import Painter, SlabPainter, Subject, TablePainter
@@ -98,13 +99,13 @@ class Colorizer:
         """Begin colouring; the work happens as the slabs are taken."""
         if fidelity not in FIDELITIES:
             raise UsageError(f"There is no fidelity '{fidelity}'. Choose one of {', '.join(FIDELITIES)}.")
-        if labels is not None and not same_grid(labels, volume):
-            raise InputError("The labels do not lie on the scan's voxels. Resample them onto the scan.")
+        if labels is not None:
+            labels = labels_on(labels, volume)
         painter = self.painter_for(volume)
         if uncertainty:
             painter = _in_three_planes(painter)
         chosen = choose_window(volume, window)
-        notes = [*volume.notes, *_warnings(volume, chosen)]
+        notes = [*volume.notes, *(labels.notes if labels else ()), *_warnings(volume, chosen)]
         if on_progress:
             on_progress(Progress("prepare", 0, 1, "finding the body"))
         mask = soft_mask(volume.array, chosen, volume.spacing)

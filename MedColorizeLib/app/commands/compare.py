@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     content = make_comparison(
         _results(args, gray),
         args.output,
-        labels=read_labels(args.labels, like=gray) if args.labels else None,
+        labels=read_labels(args.labels, onto=gray) if args.labels else None,
         reference=read_color(args.truth) if args.truth else None,
         title=args.title,
         overwrite=args.overwrite,

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         gray,
         color,
         args.output,
-        labels=read_labels(args.labels, like=color) if args.labels else None,
+        labels=read_labels(args.labels, onto=color) if args.labels else None,
         reference=read_color(args.truth) if args.truth else None,
         reference_set=reference_pictures(args.reference) if args.reference else None,
         title=args.title,
