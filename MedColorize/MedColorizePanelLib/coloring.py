@@ -9,6 +9,8 @@ SOURCE_ROLE = "MedColorize.source"
 SLICES_ROLE = "MedColorize.slices"
 VOLUME_3D_ROLE = "MedColorize.3D"
 UNCERTAINTY_ROLE = "MedColorize.uncertainty"
+NOTES = "MedColorize.Notes"
+"""Attribute with what a person should read about how a volume was coloured, a line each."""
 
 
 class Request:
@@ -26,7 +28,7 @@ class Request:
         from MedColorizeLib.mrml import nodes
 
         node = volumeNode or self.inputVolume
-        volume = nodes.volume_from_node(node)
+        volume = nodes.volume_from_node(node, copy=False)
         arrays = {"volume.npy": volume.array}
         content = {
             "volume": protocol.describe(volume, "volume.npy"),
@@ -60,11 +62,14 @@ class Request:
 
 
 def labelsOn(labelsNode, volumeNode):
-    """The label volume of a segmentation or a label map, on the voxels of a volume."""
+    """The label volume of a segmentation or a label map, in the place it has relative to a volume.
+
+    A label map on other voxels is brought onto the volume's by the worker.
+    """
     from MedColorizeLib.mrml import nodes
 
     if labelsNode.IsA("vtkMRMLLabelMapVolumeNode"):
-        return nodes.labels_from_node(labelsNode)
+        return _relativeTo(volumeNode, labelsNode, nodes.labels_from_node(labelsNode, copy=False))
     scene = labelsNode.GetScene()
     exported = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", labelsNode.GetName() + " labels")
     colors = None
@@ -77,11 +82,32 @@ def labelsOn(labelsNode, volumeNode):
                 ).format(name=labelsNode.GetName())
             )
         colors = exported.GetDisplayNode().GetColorNode() if exported.GetDisplayNode() else None
-        return nodes.labels_from_node(exported)
+        return nodes.labels_from_node(exported, copy=False)
     finally:
         scene.RemoveNode(exported)
         if colors is not None and not colors.GetSingletonTag():
             scene.RemoveNode(colors)
+
+
+def _relativeTo(volumeNode, labelsNode, labels):
+    """The labels as seen from the volume, if the two are under different transforms."""
+    import dataclasses
+
+    import numpy as np
+    import vtk
+
+    mine, others = volumeNode.GetParentTransformNode(), labelsNode.GetParentTransformNode()
+    if mine is others:
+        return labels
+    matrix = vtk.vtkMatrix4x4()
+    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(others, mine, matrix):
+        raise ValueError(
+            _("“{name}” is under a transform that bends. Harden it first (Data module).").format(
+                name=labelsNode.GetName()
+            )
+        )
+    moved = np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+    return dataclasses.replace(labels, affine=moved @ labels.affine)
 
 
 def colorize(request, outputVolume=None, name="", onProgress=None, onDone=None, onFailed=None):
@@ -121,6 +147,7 @@ def _receiveNodes(result, folder, source, name):
     volume3D.SetNodeReferenceID(SLICES_ROLE, slices.GetID())
     for node in pair:
         node.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
+    slices.SetAttribute(NOTES, "\n".join(color.notes) or None)
     return pair
 
 
@@ -139,6 +166,7 @@ def _moveInto(output, pair):
         output.CopyOrientation(slices)
         output.SetAndObserveTransformNodeID(slices.GetTransformNodeID())
         output.SetDescription(slices.GetDescription())
+        output.SetAttribute(NOTES, None)
         for attribute in slices.GetAttributeNames():
             output.SetAttribute(attribute, slices.GetAttribute(attribute))
         if output.GetDisplayNode() is None:

@@ -251,11 +251,10 @@ class ColorizeTab:
         slices, volume3D = pair
         self._job = None
         self._watchScene(False)
-        self._idle(
-            _("Done: {name}, with {model}, in {seconds:.1f} s.").format(
-                name=slices.GetName(), model=modelOf(slices), seconds=time.monotonic() - self._started
-            )
+        done = _("Done: {name}, with {model}, in {seconds:.1f} s.").format(
+            name=slices.GetName(), model=modelOf(slices), seconds=time.monotonic() - self._started
         )
+        self._idle("\n".join(filter(None, (done, slices.GetAttribute(coloring.NOTES)))))
         self._onColored(slices, volume3D, self._parameters.showIn3D)
 
     def _onFailed(self, failure):

@@ -100,7 +100,7 @@ class ConsistencyTab:
                 raise ValueError(_("“{name}” is not a coloured volume.").format(name=node.GetName()))
             provenance = json.loads(node.GetAttribute("MedColorize.Provenance") or "{}")
             color = ColorVolume(nodes.array_from_node(node), geometry.read_affine(node), provenance)
-            gray = nodes.volume_from_node(self._parameters.measuredGray)
+            gray = nodes.volume_from_node(self._parameters.measuredGray, copy=False)
             self._forget()
             self._folder = tempfile.mkdtemp(prefix="MedColorize-report-", dir=slicer.app.temporaryPath)
             content = {

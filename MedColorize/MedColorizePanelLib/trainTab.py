@@ -4,14 +4,15 @@ import logging
 import os
 import re
 import time
+from pathlib import Path
 
 import qt
 import slicer
 
-from . import charts
+from . import charts, process, sceneImages
 from .compat import PackagesDeclined, reasonNotToRun
 from .compat import tr as _
-from .jobs import Job
+from .jobs import Failure, Job
 from .widgets import TimeLeft, fillCombo, fitHeight, lasting, showProgress
 
 LOOK_MILLISECONDS = 2000
@@ -32,6 +33,7 @@ class TrainTab:
         self._lastStep = 0
         self._drawn = 0.0
         self._sample = None
+        self._run = ""
         self._timeLeft = TimeLeft()
         self._timer = qt.QTimer()
         self._timer.interval = LOOK_MILLISECONDS
@@ -50,6 +52,8 @@ class TrainTab:
         ui.showLossPlotButton.connect("clicked(bool)", self.onShowPlot)
         for path in (ui.trainGrayPath, ui.trainColorPath, ui.trainRunPath):
             path.connect("currentPathChanged(QString)", lambda _path: self.update())
+        for combo, _path in self._choices():
+            combo.connect("checkedNodesChanged()", self.update)
         logic.onCatalogue.append(lambda _catalogue: self._showRecipes())
         self._showRecipes()
         self.update()
@@ -67,13 +71,31 @@ class TrainTab:
         self._timer.stop()
         if self._job is not None:
             self._job.abandon()
+            self._forgetVolumes()
         self._job = None
+
+    def _forgetVolumes(self):
+        """The worker removes the volumes of the scene that it trained on; one that was killed could not."""
+        from MedColorizeLib.app.tasks_scene import scene_folder
+
+        if self._run:
+            process.removeFolder(scene_folder(Path(self._run)))
+        self._run = ""
 
     def _showRecipes(self):
         combo = self.ui.trainRecipeComboBox
         entries = [(recipe["name"], recipe["title"], recipe["description"]) for recipe in self.logic.recipes]
         first = combo.count == 0
         fillCombo(combo, entries, DEFAULT_RECIPE if first else None)
+
+    def _choices(self):
+        """Where volumes of the scene are chosen, and the folders that they stand in for."""
+        ui = self.ui
+        return (
+            (ui.trainGrayNodes, ui.trainGrayPath),
+            (ui.trainColorNodes, ui.trainColorPath),
+            (ui.trainLabelsNodes, ui.trainLabelsPath),
+        )
 
     def _resumable(self):
         return os.path.isfile(os.path.join(self.ui.trainRunPath.currentPath or "", "recipe.toml"))
@@ -82,8 +104,8 @@ class TrainTab:
         ui = self.ui
         if not ui.trainRunPath.currentPath:
             return _("Choose a run folder: checkpoints and pictures go there.")
-        if not ui.trainGrayPath.currentPath:
-            return _("Choose the folder of gray images.")
+        if not ui.trainGrayPath.currentPath and not ui.trainGrayNodes.checkedNodes():
+            return _("Choose the folder of gray images, or gray volumes of the scene.")
         if not ui.trainRecipeComboBox.currentData:
             return _("Choose a recipe.")
         return reasonNotToRun()
@@ -96,14 +118,11 @@ class TrainTab:
             _("Stops at the next step; the run can be resumed.") if running else reason or _("Train in the background.")
         )
         ui.exportButton.enabled = not running and self._resumable()
-        for widget in (
-            ui.trainGrayPath,
-            ui.trainColorPath,
-            ui.trainLabelsPath,
-            ui.trainRecipeComboBox,
-            ui.trainRunPath,
-        ):
+        for widget in (ui.trainRecipeComboBox, ui.trainRunPath):
             widget.enabled = not running
+        for nodes, path in self._choices():
+            nodes.enabled = not running
+            path.enabled = not running and not nodes.checkedNodes()  # they stand in for the folder
 
     #
     # Training
@@ -122,11 +141,18 @@ class TrainTab:
             self.ui.trainStatusLabel.text = str(declined)
             return
         ui = self.ui
+        grays, colors, labels = (list(nodes.checkedNodes()) for nodes, _path in self._choices())
+        try:
+            scene, arrays = sceneImages.request(grays, colors, labels)
+        except Exception as error:
+            self._onFailed(Failure(type(error).__name__, str(error)))
+            return
         content = {
+            **scene,
             "recipe": ui.trainRecipeComboBox.currentData,
-            "gray": ui.trainGrayPath.currentPath,
-            "color": ui.trainColorPath.currentPath,
-            "labels": ui.trainLabelsPath.currentPath,
+            "gray": "" if grays else ui.trainGrayPath.currentPath,
+            "color": "" if colors else ui.trainColorPath.currentPath,
+            "labels": "" if labels else ui.trainLabelsPath.currentPath,
             "run": ui.trainRunPath.currentPath,
             "resume": self._resumable(),
             "device": "auto",
@@ -134,7 +160,10 @@ class TrainTab:
         }
         self._history, self._lastStep, self._sample = {}, 0, None
         ui.trainProgressBar.visible = True
-        self._job = Job("train", content, None, None, self._onProgress, self._onTrained, self._onFailed, GRACE).start()
+        self._run = content["run"]
+        self._job = Job(
+            "train", content, arrays, None, self._onProgress, self._onTrained, self._onFailed, GRACE
+        ).start()
         self._timer.start()
         self.update()
 
@@ -217,6 +246,7 @@ class TrainTab:
     def _end(self, text):
         self._job = None
         self._timer.stop()
+        self._forgetVolumes()
         self._look()
         self.ui.trainProgressBar.visible = False
         self.ui.trainStatusLabel.text = text

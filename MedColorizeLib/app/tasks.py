@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..progress import CancelToken, OnProgress, Progress, track
 from . import protocol
-from .tasks_scene import uncertainty
+from .tasks_scene import train, uncertainty
 
 Task = Callable[[dict[str, Any], Path, OnProgress, CancelToken], Any]
 CONTEXT = 3
@@ -111,7 +111,8 @@ def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, can
 
 def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
     """Colour one slice, with its neighbours as context: a gray and a coloured picture, upright as on a light box."""
-    from ..imaging.volume import LabelVolume, Volume
+    from ..imaging.label_grid import labels_on
+    from ..imaging.volume import Volume
     from ..imaging.windows import choose_window, codes
 
     volume = protocol.load_volume(folder, request["volume"])
@@ -122,7 +123,7 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
     affine = volume.affine.copy()
     affine[:3, 3] += start * affine[:3, 2]
     part = Volume(np.ascontiguousarray(volume.array[start:stop]), affine, volume.modality, volume.facts)
-    some = None if labels is None else LabelVolume(np.asarray(labels.array[start:stop]), affine, labels.names)
+    some = None if labels is None else labels_on(labels, part, part=True)
     painted = _colorizer(request).colorize(
         part,
         labels=some,
@@ -178,29 +179,6 @@ def report(request: dict[str, Any], folder: Path, on_progress: OnProgress, cance
     directory = Path(request["directory"])
     found = make_report(gray, color, directory, overwrite=True, on_progress=on_progress, cancel=cancel)
     return {"directory": str(directory), "summary": found}
-
-
-def train(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
-    """Train, or go on with a run; what is seen on the way lies in the run folder."""
-    from ..training import loop
-    from ..training.collect import Folders
-    from ..training.recipe import load_recipe
-    from ..training.runs import read_run
-
-    recipe = load_recipe(request["recipe"], changes=request.get("changes", []))
-    places = [Path(request[name]) if request.get(name) else None for name in ("gray", "color", "labels")]
-    run = Path(request["run"])
-    loop.train(
-        recipe,
-        Folders(*places),
-        run,
-        resume=bool(request.get("resume")),
-        device=request.get("device", "auto"),
-        on_progress=on_progress,
-        cancel=cancel,
-    )
-    done = read_run(run)
-    return {"run": str(run), "step": done.checkpoint_facts["iteration"], "notes": done.facts.get("notes", [])}
 
 
 def export(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:

@@ -23,8 +23,11 @@ ATTRIBUTE = "MedColorize."
 """Prefix of the node attributes that tell what a node is and how it was made."""
 
 
-def volume_from_node(node: Node) -> Volume:
-    """The gray volume of a scalar volume node. Its place is the node's own; the parent transform is not applied."""
+def volume_from_node(node: Node, *, copy: bool = True) -> Volume:
+    """The gray volume of a scalar volume node. Its place is the node's own; the parent transform is not applied.
+
+    `copy=False` gives a view of the node's voxels, for who takes them over bit by bit (the panel must not stall).
+    """
     if node is None:
         raise InputError("No volume is chosen. Choose a gray volume first.")
     name = node.GetName()
@@ -43,13 +46,16 @@ def volume_from_node(node: Node) -> Volume:
     notes: tuple[str, ...] = ()
     if node.GetParentTransformNode() is not None:
         notes = ("The volume is under a transform: its coloured result is put under the same one.",)
-    volume = Volume(array.copy(), affine, _modality(node), facts, notes)
+    volume = Volume(array.copy() if copy else array, affine, _modality(node), facts, notes)
     _refuse_shear(volume, name)
     return volume
 
 
-def labels_from_node(node: Node) -> LabelVolume:
-    """The labels of a label map node, with the names of its colour table."""
+def labels_from_node(node: Node, *, copy: bool = True) -> LabelVolume:
+    """The labels of a label map node, with the names of its colour table.
+
+    `copy=False` gives a view, and the names of the whole table instead of those of the labels there are.
+    """
     if node is None or not node.IsA("vtkMRMLLabelMapVolumeNode"):
         kind = "nothing" if node is None else f"'{node.GetName()}'"
         raise InputError(
@@ -66,10 +72,10 @@ def labels_from_node(node: Node) -> LabelVolume:
     names: dict[int, str] = {}
     colors = node.GetDisplayNode().GetColorNode() if node.GetDisplayNode() else None
     if colors is not None:
-        present = np.unique(array)
+        present = np.unique(array) if copy else range(1, colors.GetNumberOfColors())
         names = {int(value): colors.GetColorName(int(value)) for value in present if value > 0}
         names = {value: text for value, text in names.items() if text and text != colors.GetNoName()}
-    labels = LabelVolume(array.copy(), read_affine(node), names)
+    labels = LabelVolume(array.copy() if copy else array, read_affine(node), names)
     _refuse_shear(labels, node.GetName())
     return labels
 

@@ -463,3 +463,59 @@ def test_all_frames_of_a_sequence(panel: Panel) -> None:
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
     assert np.array_equal(nodes.array_from_node(proxy), frames[2])
     assert panel.leftovers() == []
+
+
+def test_labels_on_another_grid_are_brought_onto_the_scan(panel: Panel) -> None:
+    """A coarser label map under a transform of its own: as if it had been drawn on the scan, and said so."""
+    import vtk
+
+    from MedColorizeLib.imaging.volume import LabelVolume
+
+    source = add_ball(affine=np.diag([1.0, 1.0, 1.0, 1.0]))
+    labels = (nodes.array_from_node(source) > 300).astype(np.uint8)
+    coarse = labels[::2, ::2, ::2]
+    place = np.diag([2.0, 2.0, 2.0, 1.0])
+    place[:3, 3] = [40, 0, 0]
+    moved = nodes.node_from_labels(slicer.mrmlScene, LabelVolume(coarse, place, {1: "white matter"}), "coarse")
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, -40)
+    transform.SetMatrixTransformToParent(matrix)
+    moved.SetAndObserveTransformNodeID(transform.GetID())
+    # The centres of the scan's voxels are nearest to those of the coarse map's, half-way ones to the next.
+    grid = [np.minimum((np.arange(n) + 1) // 2, m - 1) for n, m in zip(labels.shape, coarse.shape, strict=True)]
+    fine = coarse[np.ix_(*grid)]
+    for axis, (n, m) in enumerate(zip(labels.shape, coarse.shape, strict=True)):
+        fine[tuple(slice(None) if a != axis else (np.arange(n) + 1) // 2 >= m for a in range(3))] = 0
+    drawn = nodes.node_from_labels(
+        slicer.mrmlScene, LabelVolume(fine, read_affine(source), {1: "white matter"}), "drawn"
+    )
+    panel.choose_model(PALETTE)
+    results = []
+    for chosen in (moved, drawn):
+        panel.parameters.labels = chosen
+        panel.ui.previewButton.click()
+        panel.wait(lambda: panel.colorize._previewJob is None)
+        panel.apply()
+        assert panel.host.displays == []
+        results.append(nodes.array_from_node(panel.parameters.viewedVolume).copy())
+        assert ("nearest neighbour" in panel.ui.statusLabel.text) == (chosen is moved)
+    assert np.array_equal(*results)
+    panel.parameters.labels = None
+    panel.apply()
+    assert not np.array_equal(results[0], nodes.array_from_node(panel.parameters.viewedVolume))
+
+
+def test_labels_of_another_place_are_refused(panel: Panel) -> None:
+    from MedColorizeLib.imaging.volume import LabelVolume
+
+    add_ball()
+    place = np.eye(4)
+    place[:3, 3] = 900
+    stranger = LabelVolume(np.ones((8, 8, 8), np.uint8), place, {1: "white matter"})
+    panel.parameters.labels = nodes.node_from_labels(slicer.mrmlScene, stranger, "stranger")
+    panel.choose_model(PALETTE)
+    panel.apply()
+    assert "labels nothing inside the scan" in panel.host.displays[-1]
+    assert panel.coloured() == []
+    assert panel.leftovers() == []

@@ -113,11 +113,12 @@ def test_unknown_names_raise(panel: Panel) -> None:
 
 def test_ui_file_names_only_known_widgets_and_connects_every_selector() -> None:
     tree = ElementTree.parse(MODULE / "Resources" / "UI" / "MedColorize.ui")
-    selectors = {w.get("name") for w in tree.iter("widget") if w.get("class") == "qMRMLNodeComboBox"}
+    kinds = ("qMRMLNodeComboBox", "qMRMLCheckableNodeComboBox")
+    selectors = {w.get("name") for w in tree.iter("widget") if w.get("class") in kinds}
     connected = {c.findtext("receiver") for c in tree.iter("connection")}
     assert selectors == connected
     for widget in tree.iter("widget"):
-        if widget.get("class") == "qMRMLNodeComboBox":
+        if widget.get("class") in kinds:
             assert widget.find("property[@name='showChildNodeTypes']/bool").text == "false"  # type: ignore[union-attr]
 
 
@@ -126,9 +127,9 @@ def test_every_input_has_a_tool_tip_and_a_label_key(panel: Panel) -> None:
     buddies = {b.text for b in tree.iterfind(".//property[@name='buddy']/cstring")}
     for widget in tree.iter("widget"):
         kind, name = widget.get("class", ""), widget.get("name", "")
-        if kind in ("QComboBox", "QPushButton", "QCheckBox", "qMRMLNodeComboBox", "ctkSliderWidget", "ctkPathLineEdit"):
+        if kind in ("QComboBox", "QPushButton", "QCheckBox", "ctkSliderWidget", "ctkPathLineEdit") or "Node" in kind:
             assert getattr(panel.ui, name).toolTip, f"{name} has no tool tip"
-        if kind in ("QComboBox", "qMRMLNodeComboBox", "ctkSliderWidget", "ctkPathLineEdit"):
+        if kind in ("QComboBox", "ctkSliderWidget", "ctkPathLineEdit") or "Node" in kind:
             assert name in buddies, f"{name} has no label with a key"
         if kind in ("QPushButton", "QCheckBox"):
             assert "&" in (widget.findtext("property[@name='text']/string") or ""), f"{name} has no key"

@@ -209,6 +209,7 @@ class Application(Connectable):
         self._application_logic = slicer.vtkMRMLApplicationLogic()
         if hasattr(self._application_logic, "SetHomeDirectory"):
             self._application_logic.SetHomeDirectory(str(home))  # where the colour tables of files would be
+            self._application_logic.SetShareDirectory("share")
         self._application_logic.SetMRMLScene(scene)
         self._layout = LayoutManager(scene, self._application_logic)
         self._settings_dialog = SettingsDialog()

@@ -138,6 +138,12 @@ CLASSES: dict[str, dict[str, list[str]]] = {
         "currentNodeChanged(vtkMRMLNode*) nodeAddedByUser(vtkMRMLNode*)",
         "currentNode addAttribute nodeCount mrmlScene",
     ),
+    "slicer.qMRMLCheckableNodeComboBox": _class(
+        "nodeTypes showChildNodeTypes showHidden noneEnabled addEnabled removeEnabled",
+        "setMRMLScene check uncheck",
+        "checkedNodesChanged()",
+        "checkedNodes checkState setCheckState mrmlScene nodeCount",
+    ),
     "slicer.qSlicerScriptedLoadableModuleWidget": _class(
         "isEntered", "setMRMLScene", "mrmlSceneChanged(vtkMRMLScene*)", "mrmlScene self reload layout"
     ),

@@ -224,6 +224,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._scene: Any = None
         self._tags: list[int] = []
         self._node: Any = None
+        self._checked: list[Any] = []  # of the checkable kind below
         self._types: list[str] = []
         self._attributes: list[tuple[str, str, Any]] = []
         self._options = {
@@ -350,9 +351,59 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     del _name
 
 
+class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
+    """Checks any number of nodes of the scene; closed, it shows their names."""
+
+    checkedNodesChanged = Signal()
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._combo.currentIndexChanged.disconnect()
+        self._combo.activated.connect(self._toggle)
+
+    def _refill(self) -> None:
+        offered = self._offered()
+        kept = [node for node in self._checked if node in offered]
+        self._combo.clear()
+        for node in offered:
+            self._combo.addItem(node.GetName() or "", node.GetID())
+        for index, node in enumerate(offered):
+            state = Qt.CheckState.Checked if node in kept else Qt.CheckState.Unchecked
+            self._combo.setItemData(index, state, Qt.ItemDataRole.CheckStateRole)
+        self._combo.setCurrentIndex(-1)
+        self._combo.setPlaceholderText(", ".join(node.GetName() for node in kept) or "None")
+        if kept != self._checked:
+            self._checked = kept
+            self.checkedNodesChanged.emit()
+
+    def _toggle(self, index: int) -> None:
+        node = self._offered()[index]
+        self.setCheckState(node, Qt.CheckState.Unchecked if node in self._checked else Qt.CheckState.Checked)
+
+    def setCheckState(self, node: Any, state: Qt.CheckState) -> None:
+        wanted = Qt.CheckState(state) == Qt.CheckState.Checked
+        if node in self._offered() and wanted != (node in self._checked):
+            marked = [*self._checked, node] if wanted else [each for each in self._checked if each is not node]
+            self._checked = [each for each in self._offered() if each in marked]
+            self._refill()
+            self.checkedNodesChanged.emit()
+
+    def checkState(self, node: Any) -> Qt.CheckState:
+        return Qt.CheckState.Checked if node in self._checked else Qt.CheckState.Unchecked
+
+    def check(self, node: Any) -> None:
+        self.setCheckState(node, Qt.CheckState.Checked)
+
+    def uncheck(self, node: Any) -> None:
+        self.setCheckState(node, Qt.CheckState.Unchecked)
+
+    def checkedNodes(self) -> tuple[Any, ...]:
+        return tuple(self._checked)
+
+
 CUSTOM = {
     "ctk": [ctkCollapsibleButton, ctkSliderWidget, ctkPathLineEdit, ctkSettingsPanel],
-    "slicer": [qMRMLWidget, qMRMLNodeComboBox, qSlicerScriptedLoadableModuleWidget],
+    "slicer": [qMRMLWidget, qMRMLNodeComboBox, qMRMLCheckableNodeComboBox, qSlicerScriptedLoadableModuleWidget],
 }
 
 
