@@ -310,4 +310,4 @@ def _fits(bundle: Bundle, volume: Volume) -> bool:
     mask = soft_mask(turn.apply(volume.array), auto_window(volume), turn.mm)
     box = _box(mask, (turn.apply(volume.array).shape[1], turn.apply(volume.array).shape[2]))
     extent = max((high - low) * mm for (low, high), mm in zip(box, turn.mm[1:], strict=True))
-    return extent <= 1.15 * wanted.size * wanted.spacing
+    return extent <= 1.4 * wanted.size * wanted.spacing
