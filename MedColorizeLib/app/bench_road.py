@@ -7,12 +7,12 @@ resident size of the process. Not for: quality (`bench truth`), networks (`bench
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,6 +33,16 @@ with open(sys.argv[2], "wb") as file:
     file.write(colors.data)
 """
 """Read, one look-up, write the same bytes: nobody colours a file in less."""
+
+WATCH = """
+import json, resource, subprocess, sys, time
+started = time.monotonic()
+done = subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL)
+seconds = time.monotonic() - started
+print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+sys.exit(done.returncode)
+"""
+"""Starts the process from a small one: Linux counts what the starting process holds as the started one's peak."""
 
 CT_SHAPE = (600, 512, 512)
 
@@ -90,15 +100,15 @@ def to_dict(rows: list[RoadRow]) -> list[dict[str, object]]:
 def _measure(case: str, source: Path, folder: Path, alpha: bool, subject: str, runs: int) -> RoadRow:
     output = folder / "out" / "color.nii"
     palette = "head-mr" if subject == "mni" else "body-ct"
-    ours = [sys.executable, "-m", "MedColorizeLib", "colorize", str(source), "-o", str(output)]
+    ours = ["-m", "MedColorizeLib", "colorize", str(source), "-o", str(output)]
     ours += ["--palette", palette, "--overwrite", *(["--alpha"] if alpha else [])]
-    floor = [sys.executable, "-c", FLOOR, str(source), str(folder / "floor.nii"), "4" if alpha else "3"]
+    floor = ["-c", FLOOR, str(source), str(folder / "floor.nii"), "4" if alpha else "3"]
     times: list[tuple[float, float]] = []
     peaks = [0.0, 0.0]
     for run in range(runs + 1):
         pair = []
         for which, command in enumerate((ours, floor)):
-            seconds, peak = _run(command)
+            seconds, peak = python_process(command)
             pair.append(seconds)
             peaks[which] = max(peaks[which], peak)
         if run:  # the first pair warms the disk cache
@@ -113,20 +123,17 @@ def _measure(case: str, source: Path, folder: Path, alpha: bool, subject: str, r
     )
 
 
-def _run(command: list[str]) -> tuple[float, float]:
-    """Wall seconds and peak resident MiB of a process."""
+def python_process(arguments: list[str], settings: dict[str, str] | None = None) -> tuple[float, float]:
+    """Wall seconds and peak resident MiB of a Python process with these arguments and environment variables."""
     package_root = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package_root, os.environ.get("PYTHONPATH", "")])}
-    started = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
-    assert process.stderr is not None
-    text = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.monotonic() - started
-    if process.returncode:
-        raise MedColorizeError(f"The benchmark's command failed: {text.decode(errors='replace').strip()[-500:]}")
-    return seconds, usage.ru_maxrss / 1024
+    environment.update(settings or {})
+    command = [sys.executable, "-I", "-S", "-c", WATCH, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise MedColorizeError(f"The benchmark's command failed: {done.stderr.strip()[-500:]}")
+    seconds, kib = json.loads(done.stdout)
+    return float(seconds), kib / 1024
 
 
 def _synthetic_ct(path: Path) -> Path:

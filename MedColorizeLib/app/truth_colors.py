@@ -50,7 +50,12 @@ class ScanPart:
             "slices": self.slices,
             "frames": [list(pair) for pair in self.frames],
             "scans": {
-                scan.name: {"modality": scan.modality, "held_out": scan.held_out, "note": scan.note}
+                scan.name: {
+                    "modality": scan.modality,
+                    "held_out": scan.held_out,
+                    "note": scan.note,
+                    "tissues": bool(scan.labels or scan.rules),
+                }
                 for scan in present(self.data, self.scans)
             },
         }
@@ -59,11 +64,8 @@ class ScanPart:
         return any(painter.colors(scan.modality) for scan in present(self.data, self.scans))
 
     def references(self) -> dict[str, NDArray[np.uint8]]:
-        """Gray slices: there is no true colour."""
-        return {
-            name: _middle_picture(np.repeat(loaded.gray[..., None], 3, axis=-1), loaded)
-            for name, loaded in self._scans().items()
-        }
+        """None: there is no true colour, and gray is a painter."""
+        return {}
 
     def controls(self, on_progress: OnProgress | None = None, cancel: CancelToken | None = None) -> dict[str, Any]:
         """The photographs: how far one half of their slices is from the other, and how steady they are."""

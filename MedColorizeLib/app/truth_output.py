@@ -68,10 +68,11 @@ def _scans(figures: Mapping[str, Any], settings: Mapping[str, Any], painters: Ma
     for modality in dict.fromkeys(key for own in figures.values() for key in own):
         mine = {name: own[modality] for name, own in figures.items() if modality in own}
         scans = {name: scan for name, scan in settings["scans"].items() if scan["modality"] == modality}
+        known = ", ".join(name for name, scan in scans.items() if scan["tissues"])
         lines += [f"## {modality}: tissue by tissue", "", *_tissues(mine, painters), ""]
         lines += [
             f"CIEDE2000 at equal lightness of a tissue's voxels to the colour that cryosections show of the tissue at "
-            f"the same luma; mean over {', '.join(scans)}. In brackets: share of the voxels whose luma the photographs "
+            f"the same luma; mean over {known}. In brackets: share of the voxels whose luma the photographs "
             "show; beyond it the reference is extrapolated."
         ]
         seen = [name for name, scan in scans.items() if not scan["held_out"]]

@@ -46,8 +46,8 @@ class Scan:
     label_set: str = ""
     rules: tuple[tuple[str, float, float], ...] = ()
     """(tissue, lowest, highest) in the scan's units, inside the body, where no label says otherwise."""
-    window: str = ""
-    """A preset for what the automatic window does not show."""
+    window: str | tuple[float, float] = "auto"
+    """A preset or bounds for what the automatic window does not show."""
     whole: bool = False
     """All of its slices are used, since they are few or the organs lie apart."""
     note: str = ""
@@ -62,7 +62,7 @@ SCANS = (
     *(Scan(f"stroke-{kind}", "MR", f"mr/brain/stroke_{kind}.nii.gz", True) for kind in ("t1", "t2", "flair")),
     Scan(
         "cta", "CT", "ct/head_cta_avm.nii.gz", True, rules=(("vessels", 80.0, 3000.0),), whole=True,
-        note="a subtracted angiogram: nothing but vessels",
+        window=(0.0, 500.0), note="a subtracted angiogram: nothing but vessels",
     ),
     Scan(
         "abdomen", "CT", "ct/abdomen_3mm.nii.gz", False, "ct/abdomen_3mm_labels.nii.gz", _BODIES, (FAT,), whole=True
@@ -96,7 +96,7 @@ def load_scan(data: Path, scan: Scan, slices: int = SLICES) -> Loaded:
     """The scan, cut to `slices` axial slices about the middle of the body (0: all); its window is the whole scan's."""
     whole = read_volume(data / scan.file)
     whole = Volume(whole.array, whole.affine, scan.modality, whole.facts, whole.notes)
-    window = choose_window(whole, scan.window or None)
+    window = choose_window(whole, scan.window)
     turn = orientation(whole.affine, "axial")
     gray = codes(whole.array, window)
     body = foreground(gray, whole.spacing)

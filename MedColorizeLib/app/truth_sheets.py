@@ -17,6 +17,7 @@ def write_sheet(path: Path, columns: Mapping[str, Mapping[str, Path]]) -> None:
     """Pictures by heading and row name; what a painter did not colour stays empty. Nothing is written without any."""
     from PIL import Image, ImageDraw
 
+    columns = {heading: pictures for heading, pictures in columns.items() if pictures}
     rows = sorted({name for pictures in columns.values() for name in pictures})
     if not rows:
         return

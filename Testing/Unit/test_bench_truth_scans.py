@@ -154,7 +154,7 @@ def test_data_without_scans_is_told(tmp_path: Path) -> None:
     assert present(tmp_path) == []
     assert not ScanPart(tmp_path).takes(GRAY)
     with pytest.raises(InputError, match="holds none of the scans"):
-        ScanPart(tmp_path).references()
+        ScanPart(tmp_path).run(GRAY)
 
 
 def test_a_painter_is_judged_on_what_it_was_made_for(data: Path, tmp_path: Path) -> None:
