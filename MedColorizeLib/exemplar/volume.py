@@ -58,9 +58,10 @@ def key_positions(gray: NDArray[np.uint8], spacing_mm: float, keys: int | None =
         raise InputError("The scan shows nothing but background through this window. Choose another (--window).")
     first, last = int(filled[0]), int(filled[-1])
     count = keys or round((last - first) * spacing_mm / KEY_MM) + 1
-    return sorted({int(k) for k in np.rint(np.linspace(first, last, min(count, last - first + 1) + 2)[1:-1])}) or [
-        first
-    ]
+    if count > last - first:
+        return list(range(first, last + 1))
+    # Not the outermost slices themselves: they show the least.
+    return [int(k) for k in np.rint(np.linspace(first, last, count + 2)[1:-1])]
 
 
 class ExemplarPainter:

@@ -103,7 +103,10 @@ def swap_loss(maps: Tensor, mapped: Tensor) -> Tensor:
 
 
 def variation_loss(picture: Tensor) -> Tensor:
-    """Section V: squared differences of neighbours, summed over the picture and halved, as in the published code."""
+    """Section V: squared differences of neighbours, summed over the picture and halved, as in the published code.
+
+    Like there, the pixels of the last row and column are only looked at from those before them.
+    """
     down = picture[..., 1:, :-1] - picture[..., :-1, :-1]
     right = picture[..., :-1, 1:] - picture[..., :-1, :-1]
     return 0.5 * (down.square().sum() + right.square().sum())
