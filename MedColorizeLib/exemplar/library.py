@@ -108,11 +108,16 @@ class ReferenceLibrary:
         ]
         return matches if deep is None else self._reordered(matches, gray, deep)[:count]
 
-    def distances(self, gray: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    def distances(self, gray: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """For every picture of the library, the Hamming distance of its best turn, and which turn that is."""
-        each = hashing.distances(self._hashes, hashing.turned(cropped(gray)))
-        turn = each.argmin(axis=0)
-        return np.take_along_axis(each, turn[None], axis=0)[0], turn
+        queries = hashing.turned(cropped(gray))
+        best = hashing.distances(self._hashes, queries[:1])[0]
+        turn = np.zeros(len(best), np.uint8)
+        for n in range(1, len(queries)):  # one turn at a time: a reduction over so short an axis is far slower
+            distance = hashing.distances(self._hashes, queries[n : n + 1])[0]
+            turn[distance < best] = n
+            np.minimum(best, distance, out=best)
+        return best, turn
 
     def nearest_to_all(self, slices: Sequence[NDArray[np.uint8]]) -> Match:
         """The one reference that suits several slices of a volume best: the least sum of distances in one turn."""
