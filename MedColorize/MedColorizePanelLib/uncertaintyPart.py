@@ -99,7 +99,7 @@ class UncertaintyPart:
         if not text and node is not None:
             low, median, high = json.loads(node.GetAttribute(FIGURES))
             text = _(
-                "Half of the body differs by less than {median:.1f} codes. Clear: below {low:.1f} codes; dark blue to "
+                "Half of the body differs by less than {median:.1f} dE (CIEDE2000). Clear: below {low:.1f}; dark blue to "
                 "cyan: up to {high:.1f} and more."
             ).format(low=low, median=median, high=high)
         self.ui.uncertaintyLabel.text = text
@@ -208,5 +208,5 @@ def _receiveOverlay(result, folder, colored):
     node.SetAndObserveImageData(image)
     node.SetAttribute(FIGURES, json.dumps([low, result["median"], high]))
     colored.SetNodeReferenceID(coloring.UNCERTAINTY_ROLE, node.GetID())
-    compat.showColorLegend(node, _("Uncertainty (codes)"))
+    compat.showColorLegend(node, _("Uncertainty (dE)"))
     return node

@@ -147,11 +147,19 @@ def colorize_file(
     if job.report:
         from ..evaluation.report import make_report
 
+        unsure = None
+        if stream.uncertainty is not None:
+            from ..evaluation.trust import summarize
+            from ..imaging.foreground import foreground
+            from ..inference.planes import PLANES
+
+            unsure = summarize(stream.uncertainty, foreground(grays[0], first.spacing), PLANES)
         outcome.report = make_report(
             grays[0],
             kept[0],
             job.report,
             labels=labels,
+            uncertainty=unsure,
             frames=list(zip(grays, kept, strict=True)),
             overwrite=job.overwrite,
             on_progress=on_progress,

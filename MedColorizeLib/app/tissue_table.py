@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..evaluation.colordiff import chroma_difference, lab
+from ..imaging.colordiff import chroma_difference, lab
 from ..imaging.colorspaces import luma, rgb_to_ycbcr
 from ..imaging.tissues import TissueColor
 from ..progress import CancelToken, OnProgress, track

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
 from ..evaluation.assessment import assess
-from ..evaluation.colordiff import chroma_difference, ciede2000, lab
+from ..imaging.colordiff import chroma_difference, ciede2000, lab
 from ..imaging.colorspaces import luma_codes
 from ..imaging.cryosection import body
 from ..imaging.volume import ColorVolume, Volume

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..imaging.colordiff import lab
 from ..imaging.foreground import foreground as find_foreground
 from ..imaging.volume import ColorVolume, LabelVolume, same_grid
 from ..progress import CancelToken, OnProgress, Progress
 from .assessment import Assessment
 from .bands import load_bands
-from .colordiff import lab
 from .consistency import axis_consistency, frames_consistency, isotropy
 from .curves import tissue_spread
 from .fidelity import FSIM_SLICES, SSIM_SLICES, against_truth, luma_fidelity

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .colordiff import chroma_difference
+from ..imaging.colordiff import chroma_difference
 from .curves import Curves, tissue_curves
 from .outliers import find_outliers, jumps_of
 from .records import AxisConsistency, FramesConsistency, Numbers, OutlierSlice

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..imaging.colordiff import chroma_difference
 from ..imaging.colorspaces import lab_to_rgb
-from .colordiff import chroma_difference
 from .records import Numbers, TissueCurve
 from .stack import BIN, Stack
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..imaging.colordiff import chroma_difference, ciede2000, lab
 from ..imaging.colorspaces import luma_codes
-from .colordiff import chroma_difference, ciede2000, lab
 from .fsim import fsim, fsimc
 from .records import Fidelity, Truth
 from .stack import mirrored

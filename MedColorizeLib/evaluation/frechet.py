@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..imaging.colordiff import lab
 from ..progress import CancelToken, OnProgress, track
-from .colordiff import lab
 from .records import Distance
 
 INCEPTION = "Inception-v3 pool3"

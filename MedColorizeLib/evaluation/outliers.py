@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .colordiff import chroma_difference
+from ..imaging.colordiff import chroma_difference
 from .curves import Curves
 from .records import Numbers, OutlierSlice, TissueCurve
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..imaging.colordiff import lab
 from ..imaging.colorspaces import luma_codes
 from ..progress import CancelToken, OnProgress, track
-from .colordiff import lab
 from .stack import mirrored
 
 LUMA_EDGE = 6

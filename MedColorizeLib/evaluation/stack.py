@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .colordiff import Floats, lab
+from ..imaging.colordiff import Floats, lab
 
 SIDE = 48
 """Places along each in-plane direction, at most."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..imaging.colordiff import chroma_difference, lab
 from ..imaging.colorspaces import luma_codes
 from ..imaging.tissues import TissueColor
-from .colordiff import chroma_difference, lab
 
 MOST_VOXELS = 100_000
 LEAST_VOXELS = 200

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..imaging.colordiff import mean_pairwise_difference
 from ..imaging.volume import ColorVolume
 from ..progress import CancelToken, OnProgress, track
-from .colordiff import chroma_difference, lab
 from .planes import REACH_MM, Planes
 from .records import Trust, UncertaintySummary
 from .stack import Stack
@@ -71,19 +70,9 @@ def disagreement(
     shape = arrays[0].shape[:3]
     names = tuple(names) if names else tuple(f"colouring {n}" for n in range(1, len(arrays) + 1))
     out = np.zeros(shape, dtype=np.float32)
-    pairs = list(combinations(range(len(arrays)), 2))
     for k in track(range(shape[0]), "uncertainty", shape[0], on_progress, cancel):
         inside = foreground[k] if foreground is not None else np.ones(shape[1:], dtype=bool)
-        planes = [a[k][inside] for a in arrays]
-        differ = np.zeros(len(planes[0]), dtype=bool)
-        for other in planes[1:]:
-            differ |= (other != planes[0]).any(axis=1)
-        if not differ.any():
-            continue
-        ab = [lab(plane[differ])[:, 1:] for plane in planes]
-        values = np.zeros(len(differ), dtype=np.float32)
-        values[differ] = sum(chroma_difference(ab[m], ab[n]) for m, n in pairs) / len(pairs)
-        out[k][inside] = values
+        out[k][inside] = mean_pairwise_difference([a[k][inside] for a in arrays])
     return out, summarize(out, foreground, names)
 
 

@@ -42,7 +42,7 @@ class ColorStream:
     figures: dict[str, Any] = field(default_factory=dict)
     """Filled as the slabs are made: `gamut_overflow_share`."""
     uncertainty: NDArray[np.float32] | None = None
-    """Where three planes disagree, in codes; filled as the slabs are made, if it was asked for."""
+    """Where three planes disagree (CIEDE2000 at equal lightness); filled as the slabs are made, if it was asked for."""
 
 
 class Colorizer:
@@ -172,7 +172,7 @@ class Colorizer:
         on_progress: OnProgress | None = None,
         cancel: CancelToken | None = None,
     ) -> NDArray[np.float32]:
-        """Where a trained model is unsure: how far the colours of three slicing directions lie apart, in codes.
+        """Where a trained model is unsure: how far the colours of three slicing directions lie apart (CIEDE2000).
 
         The same as `stream(..., uncertainty=True)` fills in, without the coloured volume.
         """
@@ -227,11 +227,12 @@ class _PaintWork:
     def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
         """Colour slices into `out`; returns their codes, and how many voxels gave up chroma."""
         gray = self._subject.gray[start:stop]
-        proposal = self._painter.paint(self._subject, start, stop, self._cancel)
-        out[:], overflowed = fit_gamut(proposal, gray, self._fidelity)
-        if self.uncertainty is not None:
+        if self.uncertainty is None:
+            proposal = self._painter.paint(self._subject, start, stop, self._cancel)
+        else:
             planes = cast("FusedPainter", self._painter)
-            self.uncertainty[start:stop] = planes.disagreement(self._subject, start, stop, self._cancel)
+            proposal, self.uncertainty[start:stop] = planes.paint_unsure(self._subject, start, stop, self._cancel)
+        out[:], overflowed = fit_gamut(proposal, gray, self._fidelity)
         return gray, int(np.count_nonzero(overflowed))
 
     @property

@@ -6,14 +6,16 @@ Not for: networks that were trained in one plane only for a reason; a fused colo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..imaging.colordiff import mean_pairwise_difference
 from ..imaging.colorspaces import luma
+from ..imaging.luma import fit_gamut
 from ..progress import CancelToken, OnProgress, Progress
 from .painter import SlabPainter, Subject
 
@@ -39,14 +41,29 @@ class FusedPainter:
 
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255."""
-        mean, _ = self._both(subject, start, stop, cancel)
-        return mean + subject.gray[start:stop, ..., None].astype(np.float32)
+        total = np.zeros((stop - start, *subject.gray.shape[1:], 3), np.float32)
+        for chroma in self._chromas(subject, start, stop, cancel):
+            total += chroma
+        return np.asarray(total / len(self.painters) + subject.gray[start:stop, ..., None], np.float32)
+
+    def paint_unsure(
+        self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`paint` and `disagreement` at once: every network runs once."""
+        gray = subject.gray[start:stop]
+        total = np.zeros((*gray.shape, 3), np.float32)
+        colors = []
+        for chroma in self._chromas(subject, start, stop, cancel):
+            total += chroma
+            colors.append(fit_gamut(chroma + gray[..., None], gray)[0])
+        mean = np.asarray(total / len(self.painters) + gray[..., None], np.float32)
+        return mean, mean_pairwise_difference(colors)
 
     def disagreement(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
     ) -> NDArray[np.float32]:
-        """How far the planes' colours lie apart, (stop - start, J, I) in codes: the root of the summed variances."""
-        return self._both(subject, start, stop, cancel)[1]
+        """How far the planes' colours lie apart, (stop - start, J, I): mean CIEDE2000 over their pairs, luma kept."""
+        return self.paint_unsure(subject, start, stop, cancel)[1]
 
     def map_disagreement(
         self, subject: Subject, on_progress: OnProgress | None = None, cancel: CancelToken | None = None
@@ -72,19 +89,13 @@ class FusedPainter:
             tell()
         return out
 
-    def _both(
+    def _chromas(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and spread of the chroma, one painter at a time: memory does not grow with their number."""
-        total = square = np.zeros((stop - start, *subject.gray.shape[1:], 3), np.float32)
+    ) -> Iterator[NDArray[np.float32]]:
+        """The chroma of each painter's proposal, one after the other."""
         for painter in self.painters:
             rgb = painter.paint(subject, start, stop, cancel)
-            chroma = rgb - luma(rgb)[..., None].astype(np.float32)
-            total = total + chroma
-            square = square + chroma * chroma
-        mean = np.asarray(total / len(self.painters), np.float32)
-        variance = np.maximum(square / len(self.painters) - mean * mean, 0).sum(axis=-1)
-        return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
+            yield rgb - luma(rgb)[..., None].astype(np.float32)
 
 
 def three_planes(painter: NetworkPainter) -> FusedPainter:

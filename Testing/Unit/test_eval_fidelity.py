@@ -15,9 +15,9 @@ from skimage import color, measure, metrics
 
 from MedColorizeLib.evaluation import fidelity
 from MedColorizeLib.evaluation.assessment import assess
-from MedColorizeLib.evaluation.colordiff import chroma_difference, ciede2000, lab
 from MedColorizeLib.evaluation.fsim import fsim, fsimc, phase_congruency
 from MedColorizeLib.evaluation.planes import colorfulness
+from MedColorizeLib.imaging.colordiff import chroma_difference, ciede2000, lab
 from MedColorizeLib.imaging.colorspaces import luma_codes
 
 Y, X = np.mgrid[0:96, 0:128]

@@ -15,7 +15,9 @@ from torch import nn
 from MedColorizeLib.bundles.folder import Bundle, InputFrame
 from MedColorizeLib.bundles.write import write_bundle
 from MedColorizeLib.errors import Cancelled, ModelError, ResourceError, UsageError
+from MedColorizeLib.imaging.colordiff import chroma_difference, lab
 from MedColorizeLib.imaging.colorspaces import luma, luma_codes
+from MedColorizeLib.imaging.luma import fit_gamut
 from MedColorizeLib.imaging.volume import Volume
 from MedColorizeLib.inference.colorizer import Colorizer
 from MedColorizeLib.inference.network import NetworkPainter, best_bundle_for, load_painter
@@ -209,9 +211,14 @@ def test_three_planes_agree_where_the_network_sees_one_voxel_and_say_where_not()
     two = FusedPainter([Fixed((120.0, 100.0, 100.0)), Fixed((100.0, 100.0, 120.0))])
     colors = np.array([[120.0, 100, 100], [100, 100, 120]])
     chroma = colors - (colors @ [0.299, 0.587, 0.114])[:, None]
-    expected = np.sqrt(chroma.var(axis=0).sum())
+    each = [fit_gamut(one + gray[:2, ..., None], gray[:2])[0] for one in chroma]
+    expected = chroma_difference(*(lab(rgb)[..., 1:] for rgb in each))
     assert np.abs(two.disagreement(subject, 0, 2) - expected).max() < 1e-3
+    assert expected.max() > 5
     assert np.abs(two.paint(subject, 0, 1)[0, 0, 0] - (chroma.mean(axis=0) + gray[0, 0, 0])).max() < 1e-3
+    painted, unsure = two.paint_unsure(subject, 0, 2)
+    assert np.array_equal(painted, two.paint(subject, 0, 2))
+    assert np.array_equal(unsure, two.disagreement(subject, 0, 2))
 
 
 def test_the_colorizer_keeps_luma_exactly_with_any_network(tmp_path: Path, oblique: np.ndarray) -> None:

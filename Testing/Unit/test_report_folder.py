@@ -301,3 +301,38 @@ def test_empty_volume_has_a_report(tmp_path: Path) -> None:
     color = ColorVolume(np.zeros((6, 8, 7, 3), np.uint8), np.eye(4))
     make_report(np.zeros((6, 8, 7), np.uint8), color, tmp_path / "r")
     assert (tmp_path / "r" / "report.html").is_file()
+
+
+def test_the_disagreement_of_three_planes_enters_the_report_by_itself(tmp_path: Path) -> None:
+    """`colorize --uncertainty --report`: what is written as a volume is graded on the page, in the same unit."""
+    pytest.importorskip("monai")
+    import nibabel
+    from test_bundles_trust import facts, tiny_method
+
+    from MedColorizeLib.app.pipeline import ColorizeJob, colorize_file
+    from MedColorizeLib.bundles.write import write_bundle
+    from MedColorizeLib.imaging.foreground import foreground
+
+    write_bundle(tmp_path / "tiny", tiny_method().inference_network(), facts())
+    y, x = np.mgrid[:24, :24]
+    ball = (np.hypot(y - 12, x - 12)[None] < 10) * (40 + 4 * np.arange(10)[:, None, None] + 3 * x)
+    source = tmp_path / "scan.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(ball.astype(np.uint8).transpose(2, 1, 0), np.eye(4)), source)
+    job = ColorizeJob(
+        source,
+        tmp_path / "color.nii.gz",
+        model=str(tmp_path / "tiny"),
+        window=(0.0, 255.0),
+        report=tmp_path / "report",
+        uncertainty=tmp_path / "unsure.nii.gz",
+    )
+    colorize_file(job)
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    told = report["uncertainty"]
+    volume = np.asarray(nibabel.load(tmp_path / "unsure.nii.gz").dataobj).transpose(2, 1, 0)
+    inside = volume[foreground(ball.astype(np.uint8), (1.0, 1.0, 1.0))]
+    assert told["names"] == ["axial", "coronal", "sagittal"]
+    assert told["mean"] == pytest.approx(float(inside.mean()), rel=1e-4)
+    assert told["p95"] == pytest.approx(float(np.percentile(inside, 95)), rel=1e-3)
+    assert inside.mean() > 0
+    assert "uncertainty_p95" in {grade["key"] for grade in report["grades"]}

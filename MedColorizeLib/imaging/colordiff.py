@@ -2,12 +2,14 @@
 
 Single precision and blocks, because a report may not take three times the volume's memory; both agree with
 scikit-image's double-precision functions to a hundredth of a unit (tested). For a few colours, use
-`imaging.colorspaces.rgb_to_lab` and `skimage.color.deltaE_ciede2000`.
+`colorspaces.rgb_to_lab` and `skimage.color.deltaE_ciede2000`.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -97,6 +99,21 @@ def _equal_lightness(first: Floats, second: Floats) -> NDArray[Any]:
 def _pow7(value: NDArray[Any]) -> NDArray[Any]:
     square = value * value
     return square * square * square * value
+
+
+def mean_pairwise_difference(colors: Sequence[NDArray[np.uint8]]) -> Floats:
+    """The mean `chroma_difference` over all pairs of several colourings (..., 3) of the same places, place by place."""
+    shape = colors[0].shape[:-1]
+    flat = [color.reshape(-1, 3) for color in colors]
+    differ = np.zeros(len(flat[0]), dtype=bool)
+    for other in flat[1:]:
+        differ |= (other != flat[0]).any(axis=1)
+    out = np.zeros(len(differ), dtype=np.float32)
+    if differ.any():
+        ab = [lab(color[differ])[:, 1:] for color in flat]
+        pairs = list(combinations(ab, 2))
+        out[differ] = sum(chroma_difference(one, two) for one, two in pairs) / len(pairs)
+    return out.reshape(shape)
 
 
 def ciede2000(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
