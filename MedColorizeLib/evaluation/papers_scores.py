@@ -18,6 +18,7 @@ from . import fidelity
 from .frechet import picture_distance
 from .fsim import fsim, fsimc
 from .papers import Score, Table
+from .planes import colorfulness
 
 Pictures = NDArray[np.uint8]
 
@@ -99,6 +100,7 @@ def against_slices(
         "luma_ssim": [fidelity.ssim(a, b) for a, b in zip(luma, gray, strict=True)],
         "fsim": [fsim(a, b) for a, b in zip(luma, gray, strict=True)],
         "fsimc": [fsimc(a, b) for a, b in zip(colored, thrice, strict=True)],
+        "colorfulness": [colorfulness(picture) for picture in colored],
         "entropy": entropies[0],
         "entropy_shift": [abs(a - b) for a, b in zip(*entropies, strict=True)],
     }

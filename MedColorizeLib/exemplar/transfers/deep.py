@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...errors import ModelError
+from ...errors import ModelError, UsageError
 from ...imaging.clusters import tissue_classes
 from ...imaging.colorspaces import luma_codes
 from ...networks.vgg import VggFeatures, layer_names, layers_in, vgg_features
@@ -62,6 +62,12 @@ class DeepTransfer(Transfer):
     def __init__(self, options: BaseOptions | None = None) -> None:
         super().__init__(options)
         self.used = Used()
+        self._layers: list[str] = []
+
+    def _reached(self) -> list[str]:
+        if not self._layers:
+            self._layers = layers_in("vgg19", self.options.weights_file or None)
+        return self._layers
 
     @abstractmethod
     def optimise(
@@ -89,7 +95,7 @@ class DeepTransfer(Transfer):
             net = VggFeatures("vgg19", wanted, input_range="codes", units="codes", convention="caffe")
             self.used.add("VGG-19 has random weights: only for tests.")
             return net
-        reached = layers_in("vgg19", weights or None)
+        reached = self._reached()
         kept = [layer for layer in wanted if layer in reached]
         if len(kept) < len(wanted):
             missing = ", ".join(layer for layer in wanted if layer not in reached)
@@ -104,7 +110,7 @@ class DeepTransfer(Transfer):
         """The layer asked for, or the deepest one of its kind that the weights reach."""
         if self.options.weights_file == "random":
             return wanted
-        reached = layers_in("vgg19", self.options.weights_file or None)
+        reached = self._reached()
         if wanted in reached:
             return wanted
         deepest = [layer for layer in reached if layer.startswith("relu")][-1]
@@ -112,9 +118,12 @@ class DeepTransfer(Transfer):
         return deepest
 
 
-def deepest_first(layers: Sequence[str]) -> list[str]:
+def in_order(layers: Sequence[str]) -> list[str]:
     """Layers in the order of the network."""
     order = layer_names("vgg19")
+    for layer in layers:
+        if layer not in order:
+            raise UsageError(f"vgg19 has no layer {layer!r}. Its layers: {', '.join(order)}.")
     return sorted(set(layers), key=order.index)
 
 

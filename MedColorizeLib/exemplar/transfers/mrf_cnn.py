@@ -26,7 +26,7 @@ from ...options import option
 from ...progress import CancelToken, OnProgress
 from ..zeng_losses import content_loss, variation_loss
 from ..zeng_objective import picture_array, picture_tensor
-from .deep import Codes, DeepOptions, DeepTransfer, deepest_first, limited, minimised
+from .deep import Codes, DeepOptions, DeepTransfer, in_order, limited, minimised
 
 _LEAST = 32
 """No level is made smaller: a patch of relu4_1 spans 24 pixels and more."""
@@ -101,7 +101,7 @@ class MrfCnn(DeepTransfer):
     ) -> NDArray[np.float32]:
         options = self.options
         content = self.content_layer(options.content)
-        features = self.features(deepest_first([*options.style, content]))
+        features = self.features(in_order([*options.style, content]))
         style = tuple(name for name in options.style if name in features.layers)
         picture: Tensor | None = None
         longest = max(gray.shape)
