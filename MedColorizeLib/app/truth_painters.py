@@ -39,6 +39,8 @@ class TruthPainter:
     method: str = ""
     trained: str = ""
     """How long, for the tables."""
+    by_value: bool = False
+    """A palette by Hounsfield units, which a photograph's luma has none of."""
     gan: bool = False
     """A generative adversarial network of the papers that sees one slice at a time."""
 
@@ -70,7 +72,9 @@ def make_painters(models: Sequence[str], palettes: Sequence[str]) -> list[TruthP
     out = [TruthPainter(GRAY, GRAY, "", GRAY)]
     for name in palettes:
         palette = load_palette(name)
-        out.append(TruthPainter(f"palette {palette.name}", "palette", palette.modality, palette.sha256, name))
+        by_value = palette.value_unit == "value"
+        title = f"palette {palette.name}"
+        out.append(TruthPainter(title, "palette", palette.modality, palette.sha256, name, by_value=by_value))
     if models:
         bundles = [verify(find(model)) for model in models]
     else:
@@ -88,7 +92,7 @@ def make_painters(models: Sequence[str], palettes: Sequence[str]) -> list[TruthP
                 str(bundle.folder),
                 bundle.method,
                 f"{steps} steps" if steps else "",
-                bundle.method in ADVERSARIAL and bundle.input.slices == 1,
+                gan=bundle.method in ADVERSARIAL and bundle.input.slices == 1,
             )
         )
     return out

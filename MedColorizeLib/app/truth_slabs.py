@@ -236,7 +236,7 @@ class SlabPart:
         return {"scale": self.scale, "frames": [list(pair) for pair in self.ranges]}
 
     def takes(self, painter: TruthPainter) -> bool:
-        return True
+        return not painter.by_value
 
     def slabs(self, on_progress: OnProgress | None = None, cancel: CancelToken | None = None) -> list[Slab]:
         """Loaded once, when first needed."""

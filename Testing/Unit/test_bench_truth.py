@@ -201,6 +201,8 @@ def test_painters_have_names_of_their_own() -> None:
     assert not painters[1].colors("CT")
     assert painters[1].colors("")
     assert painters[0].colors("CT")
+    # Hounsfield units mean nothing in a photograph's luma.
+    assert [SlabPart(Path("none")).takes(p) for p in painters[:3]] == [True, True, False]
 
 
 def test_frames_come_at_the_scale_asked_for(data: Path) -> None:

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         from ..truth_colors import ScanPart
 
         parts.append(ScanPart(data, max(args.slices, 0)))
-    painters = make_painters(args.model, args.palette if args.palette is not None else ["head-mr"])
+    painters = make_painters(args.model, args.palette if args.palette is not None else ["head-mr", "body-ct"])
     bench = TruthBench(parts, painters, args.output)
     content = bench.run_all(resume=args.resume, on_progress=console.progress, cancel=console.cancel)
     console.say((args.output / "truth.md").read_text(encoding="utf-8").rstrip())
