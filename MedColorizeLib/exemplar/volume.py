@@ -116,7 +116,8 @@ class ExemplarPainter:
             plane = subject.gray[k]
             out[row] = plane[..., None]
             shown = plane[rows, columns]
-            out[row, rows, columns] = with_luma(self._grid_at(k).chroma(shown), shown)
+            # Black can hold no chroma: none is proposed there, so none counts as given up.
+            out[row, rows, columns] = with_luma(self._grid_at(k).chroma(shown) * (shown > 0)[..., None], shown)
         return out
 
     def _grid_at(self, k: int) -> ChromaGrid:

@@ -48,7 +48,7 @@ class ZengOptions(TransferOptions):
     size: int = option(224, "longest side of the optimised picture", least=32, most=1024)
     schedule: Literal["fast", "published"] = option("fast", "how the objective is minimised; see Docs/Exemplar.md")
     iterations: int = option(1000, "iterations of L-BFGS at most; published: in each of two stages", least=1)
-    plateau: float = option(3e-3, "fast: end when ten iterations gain less than this share", least=0, most=0.5)
+    plateau: float = option(1e-3, "fast: end when ten iterations gain less than this share", least=0, most=0.5)
     smoothing: bool = option(True, "local affine smoothing and joint bilateral filter (section V)")
     radius: int = option(15, "radius of the joint bilateral filter in pixels", least=1, most=64)
     sigma: float = option(0.1, "range deviation of the joint bilateral filter, of a guide of 0..1", above=0)
