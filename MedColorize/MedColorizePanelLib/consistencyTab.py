@@ -65,7 +65,7 @@ class ConsistencyTab:
 
     def _forget(self):
         if self._folder is not None:
-            process.removeFolder(self._folder)
+            process.removeFolder(self._folder, wait=True)
         self._folder = None
 
     def _whyNot(self):

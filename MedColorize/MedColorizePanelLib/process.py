@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 from pathlib import Path
 
 import qt
@@ -22,6 +23,7 @@ GRACE_MILLISECONDS = 4000
 
 _LONGEST_TAIL = 8192
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_removing = []
 _START = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startWorker.py")
 
 
@@ -234,6 +236,19 @@ def newFolder():
     return Path(tempfile.mkdtemp(prefix="MedColorize-", dir=parent))
 
 
-def removeFolder(folder):
-    """Forget a request's folder; on Windows a file that is still mapped stays until the application ends."""
-    shutil.rmtree(str(folder), ignore_errors=True)
+def removeFolder(folder, wait=False):
+    """Forget a request's folder; on Windows a file that is still mapped stays until the application ends.
+
+    A thread does it (giving back large files can take as long as a blink), unless the application is about to end.
+    """
+    if wait:
+        shutil.rmtree(str(folder), ignore_errors=True)
+        return
+    thread = threading.Thread(target=shutil.rmtree, args=(str(folder), True))
+    _removing[:] = [each for each in _removing if each.is_alive()] + [thread]
+    thread.start()
+
+
+def removing():
+    """True while folders are being removed."""
+    return any(thread.is_alive() for thread in _removing)

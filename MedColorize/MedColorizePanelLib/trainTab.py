@@ -79,7 +79,7 @@ class TrainTab:
         from MedColorizeLib.app.tasks_scene import scene_folder
 
         if self._run:
-            process.removeFolder(scene_folder(Path(self._run)))
+            process.removeFolder(scene_folder(Path(self._run)), wait=True)
         self._run = ""
 
     def _showRecipes(self):
@@ -229,8 +229,10 @@ class TrainTab:
 
     def onShowPlot(self):
         names = [name for name in self._history if name not in NO_LOSS]
-        table = charts.tableNode(_("Training losses"), {name: list(self._history[name]) for name in ["step", *names]})
-        charts.showChart(charts.plotChart(_("Training"), table, "step", names, _("step"), _("loss")))
+        from MedColorizeLib.mrml import tables
+
+        columns = {name: list(self._history[name]) for name in ["step", *names]}
+        charts.showChart(tables.curves_node(slicer.mrmlScene, _("Training losses"), columns, "step", _("loss")))
 
     def _onTrained(self, result):
         self._end(_("Trained to step {step}. Next: export to models.").format(step=result["step"]))

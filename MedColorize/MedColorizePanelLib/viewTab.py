@@ -195,7 +195,8 @@ class ViewTab:
         table = self.ui.legendTable
         node = self.node
         about = json.loads((node.GetAttribute("MedColorize.Provenance") if node is not None else None) or "{}")
-        model = next((entry for entry in self.logic.catalogue if entry["name"] == about.get("model")), None)
+        kind = "palette" if about.get("method") == "palette" else "bundle"
+        model = self.logic.model("{}:{}".format(kind, about.get("model")))
         legend, seen = [], set()
         for name, rgb in model.get("legend", []) if model else []:
             if name not in seen:

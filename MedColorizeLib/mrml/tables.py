@@ -1,6 +1,6 @@
-"""The report's tables and curves as MRML nodes: tables, plot series and plot charts, with the numbers of `report.json`.
+"""Figures as MRML nodes: tables, plot series and plot charts, of a report (`report.json`) or of a training's losses.
 
-For looking and exporting inside Slicer; the curves are those of `report.html`, across the slices of the file (K).
+For looking and exporting inside Slicer; a report's curves are those of `report.html`, across the file's slices (K).
 Not for judging (evaluation) or for choosing which view shows a chart (the panel).
 """
 
@@ -16,7 +16,7 @@ from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkIntArray, vtkStringArray
 
 from ..errors import InputError
 from ..evaluation.assessment import SCHEMA, Assessment
-from .host import Node, Scene, batch
+from .host import Node, Scene, batch, modifying
 
 ATTRIBUTE = "MedColorize.report"
 _COLORS = (
@@ -75,6 +75,44 @@ def report_nodes(scene: Scene, report: Assessment | Mapping[str, Any], name: str
                 ),
             ),
         )
+
+
+def curves_node(scene: Scene, name: str, columns: Columns, x: str, unit: str) -> Node:
+    """A chart named `name` of all columns over column `x`; asked for again, its table is filled anew."""
+    chart = _made_before(scene, name, "chart")
+    lines = [title for title in columns if title != x]
+    with batch(scene):
+        if chart is None or _shown_by(chart) != lines:
+            if chart is not None:
+                _remove_chart(scene, chart)
+            return _chart(scene, name, _table(scene, f"{name}: values", columns), lines, unit, x=x)
+        table = chart.GetNthPlotSeriesNode(0).GetTableNode()
+        with modifying(table):
+            table.RemoveAllColumns()
+            for title, values in columns.items():
+                table.AddColumn(_column(title, values))
+    return chart
+
+
+def _made_before(scene: Scene, name: str, kind: str) -> Node | None:
+    count = scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode")
+    nodes = (scene.GetNthNodeByClass(n, "vtkMRMLPlotChartNode") for n in range(count))
+    return next((node for node in nodes if node.GetName() == name and node.GetAttribute(ATTRIBUTE) == kind), None)
+
+
+def _shown_by(chart: Node) -> list[str]:
+    """The columns that a chart draws, if their nodes are all still there."""
+    series = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())]
+    whole = all(one is not None and one.GetTableNode() is not None for one in series)
+    return [one.GetYColumnName() for one in series] if whole else []
+
+
+def _remove_chart(scene: Scene, chart: Node) -> None:
+    """A chart with its lines and its table."""
+    series = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())]
+    tables = {one.GetTableNode() for one in series if one is not None} - {None}
+    for node in (chart, *(one for one in series if one is not None), *tables):
+        scene.RemoveNode(node)
 
 
 def _steps(content: Mapping[str, Any], axis: Mapping[str, Any]) -> Columns:
@@ -167,15 +205,23 @@ def _column(title: str, values: Sequence[Any]) -> Any:
     return array
 
 
-def _chart(scene: Scene, name: str, table: Node, lines: Sequence[str], unit: str, points: Sequence[str] = ()) -> Node:
-    """A chart of columns of `table` over its column `slice`."""
+def _chart(
+    scene: Scene,
+    name: str,
+    table: Node,
+    lines: Sequence[str],
+    unit: str,
+    points: Sequence[str] = (),
+    x: str = "slice",
+) -> Node:
+    """A chart of columns of `table` over its column `x`."""
     kind = slicer.vtkMRMLPlotSeriesNode
     styles = (kind.LineStyleSolid, kind.LineStyleDash, kind.LineStyleDot, kind.LineStyleDashDot)
     chart = slicer.vtkMRMLPlotChartNode()
     chart.SetName(scene.GenerateUniqueName(name))
     chart.SetAttribute(ATTRIBUTE, "chart")
     chart.SetTitle(name)
-    chart.SetXAxisTitle("slice")
+    chart.SetXAxisTitle(x)
     chart.SetYAxisTitle(unit)
     chart = scene.AddNode(chart)
     for n, column in enumerate((*lines, *points)):
@@ -185,7 +231,7 @@ def _chart(scene: Scene, name: str, table: Node, lines: Sequence[str], unit: str
         series = scene.AddNode(series)
         series.SetAndObserveTableNodeID(table.GetID())
         series.SetPlotType(kind.PlotTypeScatter)
-        series.SetXColumnName("slice")
+        series.SetXColumnName(x)
         series.SetYColumnName(column)
         series.SetColor(*_COLORS[n % len(_COLORS)])
         if column in points:

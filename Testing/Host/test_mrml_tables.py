@@ -18,7 +18,7 @@ from MedColorizeLib.errors import InputError  # noqa: E402
 from MedColorizeLib.evaluation.assessment import Assessment, assess  # noqa: E402
 from MedColorizeLib.evaluation.report import gray_codes_for, write_report  # noqa: E402
 from MedColorizeLib.mrml.host import close_scene, new_scene  # noqa: E402
-from MedColorizeLib.mrml.tables import report_nodes  # noqa: E402
+from MedColorizeLib.mrml.tables import curves_node, report_nodes  # noqa: E402
 
 
 @pytest.fixture
@@ -96,3 +96,19 @@ def test_a_single_slice_has_tables_without_steps(scene) -> None:
 def test_another_document_is_refused(scene) -> None:
     with pytest.raises(InputError, match="schema"):
         report_nodes(scene, {"schema": "something/9"})
+
+
+def test_curves_are_filled_anew_and_follow_their_columns(scene) -> None:
+    """As the losses of a training are shown while it goes on."""
+    chart = curves_node(scene, "Losses", {"step": [1, 2], "G": [3.0, None]}, "step", "loss")
+    table = chart.GetNthPlotSeriesNode(0).GetTableNode()
+    assert (table.GetNumberOfRows(), chart.GetXAxisTitle()) == (2, "step")
+    again = curves_node(scene, "Losses", {"step": [1, 2, 3], "G": [3.0, 2.0, 1.5]}, "step", "loss")
+    assert again is chart
+    assert table.GetNumberOfRows() == 3
+    assert [table.GetCellText(n, table.GetColumnIndex("G")) for n in range(3)] == ["3", "2", "1.5"]
+    other = curves_node(scene, "Losses", {"step": [1], "G": [3.0], "F": [1.0]}, "step", "loss")
+    assert other.GetNumberOfPlotSeriesNodes() == 2
+    for kind, count in (("Chart", 1), ("Series", 2)):
+        assert scene.GetNumberOfNodesByClass(f"vtkMRMLPlot{kind}Node") == count
+    assert scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 1

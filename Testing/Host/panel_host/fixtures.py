@@ -63,9 +63,16 @@ class Panel:
         count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVectorVolumeNode")
         return [slicer.mrmlScene.GetNthNodeByClass(n, "vtkMRMLVectorVolumeNode") for n in range(count)]
 
+    def settle(self) -> None:
+        """Wait for folders that are being removed."""
+        import MedColorizePanelLib.process as process
+
+        self.wait(lambda: not process.removing())
+
     def leftovers(self) -> list[str]:
         """What lies in the application's temporary folder once nothing runs any more."""
         self.wait(lambda: not any(job.running for job in self.widget.logic._jobs))
+        self.settle()
         return sorted(os.listdir(self.host.app.temporaryPath))
 
 
@@ -82,6 +89,7 @@ def panel(tmp_path: Path) -> Iterator[Panel]:
     opened = make_panel(tmp_path)
     yield opened
     temporary = opened.host.app.temporaryPath
+    opened.settle()
     opened.host.close()
     assert not os.path.isdir(temporary) or not os.listdir(temporary)
     assert pythonqt.errors == []
