@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -35,6 +37,10 @@ COMMANDS = (
     "bench",
     "demo",
 )
+
+BROKEN_PIPE = 141
+"""What a shell reports of a program whose reader has left (128 + SIGPIPE): no failure of ours, and quiet."""
+_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
 _EPILOG = """\
 examples:
@@ -65,7 +71,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [_plain_number(word) for word in (sys.argv[1:] if argv is None else argv)]
     command = words[0] if words and words[0] in COMMANDS else None
     try:
         args = build_parser(command).parse_args(words)
@@ -92,11 +98,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             # Whoever read our output has left; Python would complain again when it flushes at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return OutputError.exit_code
+            return BROKEN_PIPE
         except OSError as error:  # a path that no check can even ask about: a name too long, no right to look
             read = [str(getattr(args, name, "")) for name in ("input", "path", "labels")]
             kind = InputError if str(error.filename) in read else OutputError
             return _fail(console, kind(f"{error.filename}: {error.strerror or error}. Choose another path."))
+
+
+def _plain_number(word: str) -> str:
+    """`-1e2` as `-100`: argparse takes a negative number with an exponent for an option."""
+    return format(Decimal(word), "f") if _NEGATIVE.fullmatch(word) else word
 
 
 def _run(args: argparse.Namespace, console: Console) -> int:

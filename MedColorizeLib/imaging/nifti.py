@@ -22,6 +22,20 @@ _LABEL_INTENT = 1002
 _COMMENT = 6
 
 
+def _misnamed(path: Path) -> str:
+    """What to do where the name's ending and the bytes disagree about compression; empty if they agree."""
+    try:
+        with path.open("rb") as file:
+            compressed = file.read(2) == b"\x1f\x8b"
+    except OSError:
+        return ""
+    if compressed and path.suffix.lower() == ".nii":
+        return f"it is compressed with gzip, but its name doesn't say so. Rename it to {path.name}.gz."
+    if not compressed and path.suffix.lower() == ".gz":
+        return f"its name says gzip, but it is not compressed. Rename it to {path.stem}, if it is NIfTI."
+    return ""
+
+
 class NiftiFile:
     """An opened NIfTI file; voxels are read frame by frame."""
 
@@ -34,9 +48,8 @@ class NiftiFile:
         try:
             image = nibabel.load(path)
         except Exception as error:
-            raise InputError(
-                f"{path} can't be read as NIfTI: {_first_line(error)}. The file may be damaged."
-            ) from error
+            hint = _misnamed(path) or f"{_first_line(error)}. The file may be damaged."
+            raise InputError(f"{path} can't be read as NIfTI: {hint}") from error
         if not isinstance(image, nibabel.Nifti1Pair):
             raise InputError(f"{path} is not a NIfTI-1 or -2 file, although its name says so.")
         self._image = image

@@ -252,3 +252,42 @@ def test_impossible_names_are_told(scan: Path, tmp_path: Path, capsys: pytest.Ca
     assert main(["colorize", str(scan), "-o", str(tmp_path / f"{long}.nrrd"), "--palette", "head-mr"]) == 6
     assert main(["info", str(tmp_path / f"{long}.nii")]) == 3
     assert "too long" in capsys.readouterr().err
+
+
+def test_negative_numbers_may_have_exponents(scan: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.nrrd"
+    command = ["colorize", str(scan), "-o", str(out), "--palette", "head-mr", "--window", "-1e2", "7.5e2"]
+    assert main(command) == 0
+    record = json.loads((tmp_path / "provenance.json").read_text())["outputs"][out.name]
+    assert record["window"] == [-100.0, 750.0]
+
+
+def test_names_that_lie_about_compression_get_a_hint(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed, plain = tmp_path / "packed.nii", tmp_path / "plain.nii.gz"
+    packed.write_bytes(scan.read_bytes())
+    nibabel.save(nibabel.load(scan), tmp_path / "good.nii")
+    plain.write_bytes((tmp_path / "good.nii").read_bytes())
+    assert main(["info", str(packed)]) == 3
+    assert "Rename it to packed.nii.gz" in capsys.readouterr().err
+    assert main(["info", str(plain)]) == 3
+    assert "Rename it to plain.nii," in capsys.readouterr().err
+    plain.write_bytes(b"\x1f\x8b" + bytes(50))
+    assert main(["info", str(plain)]) == 3
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_is_no_error(repository: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "MedColorizeLib", "methods"],
+        cwd=repository,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
