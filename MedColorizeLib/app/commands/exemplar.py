@@ -45,8 +45,8 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     index = actions.add_parser("index", help="make a library, or bring it up to date")
     index.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="colour pictures, at any depth")
     index.add_argument("-o", "--output", type=Path, required=True, metavar="LIBRARY", help="the library's file")
-    index.add_argument("--background", **background)  # type: ignore[arg-type]
-    index.add_argument("--features", **features)  # type: ignore[arg-type]
+    index.add_argument("--background", **background)
+    index.add_argument("--features", **features)
     index.add_argument("--json", action="store_true", help="print one JSON document on standard output")
 
     find = actions.add_parser("find", help="show the references nearest to a scan's key slices")
@@ -57,7 +57,7 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     color.add_argument("-o", "--output", type=Path, required=True, help="the ending chooses the format")
     color.add_argument("--method", default="zeng", metavar="NAME", help="which transfer (default: zeng)")
     color.add_argument("--reference", type=Path, metavar="PICTURE", help="this one instead of what the library finds")
-    color.add_argument("--background", **background)  # type: ignore[arg-type]
+    color.add_argument("--background", **background)
     color.add_argument(
         "--references",
         choices=("one", "each"),
@@ -91,7 +91,7 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
         each.add_argument("--window", nargs="+", metavar="LOW HIGH|NAME", help="as for `colorize`")
         each.add_argument("--series", metavar="UID", help="which DICOM series of the folder")
         each.add_argument("--frames", default="all", metavar="all|N", help="frames of a 4-D input (default: all)")
-        each.add_argument("--features", **features)  # type: ignore[arg-type]
+        each.add_argument("--features", **features)
         each.add_argument("--json", action="store_true", help="print one JSON document on standard output")
 
 
