@@ -183,7 +183,7 @@ def test_a_computing_painter_sees_the_codes_and_is_locked() -> None:
 
 def test_refusals() -> None:
     volume = phantom()
-    with pytest.raises(InputError, match="do not lie"):
+    with pytest.raises(InputError, match="labels nothing inside the scan"):
         Colorizer(palette="head-mr").colorize(volume, labels=LabelVolume(np.zeros((2, 2, 2), int), np.eye(4)))
     with pytest.raises(UsageError, match="fidelity"):
         Colorizer(palette="head-mr").colorize(volume, fidelity="fair")  # type: ignore[arg-type]
