@@ -125,7 +125,10 @@ def _read(path: Path, size: int) -> Codes:
 
     # Masks of cryosections are made at half of 640 pixels or more; smaller, thin structures get lost.
     rgb = read_rgb(path, max(640, size))
-    picture = cropped(tissue_only(rgb, "cryosection" if looks_embedded(rgb) else "keep"))
+    try:
+        picture = cropped(tissue_only(rgb, "cryosection" if looks_embedded(rgb) else "keep"))
+    except InputError as error:
+        raise InputError(f"{path} can't serve as a reference: {error}") from error
     scale = size / max(picture.shape[:2])
     return fitted(picture, (max(2, round(picture.shape[0] * scale)), max(2, round(picture.shape[1] * scale))))
 
