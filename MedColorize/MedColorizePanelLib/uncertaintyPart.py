@@ -73,6 +73,8 @@ class UncertaintyPart:
         name = about.get("model")
         if about.get("method") == "palette":
             return _("A palette colours every voxel by itself, so there is no uncertainty. Trained models have one.")
+        if str(about.get("method")).startswith("exemplar:"):
+            return _("Colours after a reference picture have no uncertainty. Trained models have one.")
         if not name:
             return _("This volume does not say which model coloured it.")
         if self.logic.model(f"bundle:{name}") is None:
@@ -99,8 +101,8 @@ class UncertaintyPart:
         if not text and node is not None:
             low, median, high = json.loads(node.GetAttribute(FIGURES))
             text = _(
-                "Half of the body differs by less than {median:.1f} dE (CIEDE2000). Clear: below {low:.1f}; dark blue to "
-                "cyan: up to {high:.1f} and more."
+                "Half of the body differs by less than {median:.1f} dE (CIEDE2000). Clear: below {low:.1f}; dark blue "
+                "to cyan: up to {high:.1f} and more."
             ).format(low=low, median=median, high=high)
         self.ui.uncertaintyLabel.text = text
         self.ui.uncertaintyLabel.visible = bool(text)
