@@ -69,8 +69,9 @@ def test_the_overlay_is_the_librarys_uncertainty_in_the_same_place(trained: Pane
     assert (display.GetApplyThreshold(), display.GetLowerThreshold()) == (1, pytest.approx(low))
     assert "Ocean" in display.GetColorNode().GetName()
     legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(node)
-    assert "codes" in legend.GetTitleText()
-    assert f"{high:.1f}" in trained.ui.uncertaintyLabel.text
+    assert legend.GetTitleText() == "Uncertainty (dE)"
+    assert f"up to {high:.1f} and more" in trained.ui.uncertaintyLabel.text
+    assert "dE (CIEDE2000)" in trained.ui.uncertaintyLabel.text
     assert trained.leftovers() == []
 
 
