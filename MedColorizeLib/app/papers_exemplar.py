@@ -47,8 +47,8 @@ def run_transfer(
     from ..exemplar.registry import load_transfer
 
     kind = load_transfer(row.transfer)
-    budgeted, said = _budgeted(row.transfer, budget, vgg19)
-    transfer = kind(kind.Options.from_mapping({**row.options, **budgeted}))
+    shared, said = budgeted(row.transfer, budget, vgg19)
+    transfer = kind(kind.Options.from_mapping({**row.options, **shared}))
     work.mkdir(parents=True, exist_ok=True)
     colored, seconds = [], []
     for place, one in enumerate(slices.found):
@@ -59,7 +59,7 @@ def run_transfer(
         kept = work / f"{place:03d}.npz"
         if not kept.is_file():
             began = time.monotonic()
-            found = _own_luma(transfer, transfer.transfer(one.gray, one.reference, cancel=cancel))
+            found = own_luma(transfer, transfer.transfer(one.gray, one.reference, cancel=cancel))
             picture = np.clip(np.rint(found), 0, 255).astype(np.uint8)
             _keep(kept, picture, time.monotonic() - began)
         with np.load(kept) as archive:
@@ -76,7 +76,7 @@ def run_transfer(
     return against_slices(row.key, number, pictures, gray, facts, slices.notes), pictures
 
 
-def _own_luma(transfer: Transfer, found: NDArray[np.float32]) -> NDArray[np.float32]:
+def own_luma(transfer: Transfer, found: NDArray[np.float32]) -> NDArray[np.float32]:
     """What is judged: for Zeng the optimised picture itself, before its imaging module puts the slice's Y back."""
     from ..exemplar.zeng import Zeng
     from ..exemplar.zeng_objective import picture_array
@@ -90,7 +90,7 @@ def _keep(path: Path, picture: Codes, seconds: float) -> None:
     write_atomically(path, stream.getvalue())
 
 
-def _budgeted(name: str, budget: Budget, vgg19: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+def budgeted(name: str, budget: Budget, vgg19: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Iterations, size and weights for the transfers that optimise, and what to say about them.
 
     The paper's budget leaves every transfer its published schedule; smaller ones share the iterations out, and start
