@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundles.folder import Bundle, InputFrame
-from ..errors import ModelError
+from ..errors import ModelError, UsageError
 from ..methods.registry import describe
 from .thumbnails import draw_thumbnail
 
@@ -108,6 +108,20 @@ def export_run(
         picture = draw_thumbnail(facts, built, grays, colors)
     bundle = write_bundle(output, built, facts, half=half, thumbnail=picture, overwrite=overwrite)
     return Exported(bundle, source.checkpoint_facts["iteration"], largest, tuple(notes))
+
+
+def export_features(run: Path, output: Path, *, which: str = "auto", overwrite: bool = False) -> Path:
+    """The feature net of a `medical-features` run as the weight file that perceptual losses take."""
+    from ..methods.feature_net import FeatureNet
+    from ..training.runs import read_run
+
+    method = read_run(run, which).method()
+    if not isinstance(method, FeatureNet):
+        raise UsageError(
+            f"{run} did not train 'medical-features', so it has no feature net to write as {output.name}. Give a "
+            "folder as output to make a model of it."
+        )
+    return method.save(output, overwrite=overwrite)
 
 
 def _picture(output: Any) -> Any:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
+from ..losses.dice import dice_scores
 from ..losses.gray import gray_of
 from ..networks.feature_net import SelfTaught, save_medical_features
 from ..networks.fold import fold
@@ -107,6 +108,11 @@ class FeatureNet(Method):
     def generate(self, gray: Tensor) -> Tensor:
         with evaluating(self.net):
             return TissueTeller(self.net)(gray)
+
+    def scores(self, batch: Batch) -> dict[str, float]:
+        """Dice of each tissue class above 0, for validation."""
+        tissues = tissue_of(middle(batch.gray), self.options.tissues - 1)
+        return dice_scores(self.generate(batch.gray).argmax(1), tissues, self.options.tissues)
 
     def samples(self, batch: Batch) -> dict[str, Tensor]:
         hidden = self.hidden_cells(batch.color)

@@ -440,3 +440,25 @@ def test_trainer_state_survives_its_file_exactly(tmp_path: Path) -> None:
     assert (back["c"], back["e"], back["f"]) == ((True, 7, "x"), {}, [])
     with pytest.raises(TypeError):
         save_state({"a": object()}, tmp_path, "t")
+
+
+def test_a_feature_net_becomes_the_weight_file_of_perceptual_losses(folders: Folders, tmp_path: Path) -> None:
+    """Train `medical-features` for two steps, export its file, and take a distance with it."""
+    from MedColorizeLib.app import cli
+    from MedColorizeLib.networks.feature_net import medical_features
+
+    recipe = tmp_path / "features.toml"
+    text = 'method = "medical-features"\n[data]\n' + TINY.partition("[data]\n")[2]
+    recipe.write_text(text.replace("iterations = 12", "iterations = 2"))
+    train(load_recipe(str(recipe)), folders, tmp_path / "run", cache=tmp_path / "cache")
+    file = tmp_path / "features.safetensors"
+    assert cli.main(["export", str(tmp_path / "run"), "-o", str(file), "--checkpoint", "last"]) == 0
+    trained = read_run(tmp_path / "run", "last").method().net.features.state_dict()  # type: ignore[attr-defined]
+    written = load_file(file)
+    assert all(torch.equal(written[f"features.{key}"], value) for key, value in trained.items())
+    maps = medical_features(["relu3_3"], file)(torch.zeros(1, 3, 32, 32))
+    assert maps["relu3_3"].shape[0] == 1
+    assert cli.main(["export", str(tmp_path / "run"), "-o", str(file)]) == 6  # exists already
+    (tmp_path / "other.toml").write_text(TINY.replace("iterations = 12", "iterations = 1"))
+    train(load_recipe(str(tmp_path / "other.toml")), folders, tmp_path / "gan", cache=tmp_path / "cache")
+    assert cli.main(["export", str(tmp_path / "gan"), "-o", str(tmp_path / "x.safetensors")]) == 2

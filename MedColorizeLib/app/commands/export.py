@@ -14,6 +14,7 @@ examples:
   medcolorize export runs/head -o head-mr
   medcolorize export runs/head -o head-mr --half --terms "CC BY-NC (OASIS labels); courtesy of the NLM"
   medcolorize models add head-mr            then colour with --model head-mr
+  medcolorize export runs/features -o features.safetensors     of 'medical-features': for --set features_weights=...
 """
 
 
@@ -27,7 +28,9 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, help="the --out folder of a training")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the bundle folder to make")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="the bundle folder (or .safetensors file) to make"
+    )
     parser.add_argument("--name", help="the model's name (default: the output folder's)")
     parser.add_argument("--title", default="", help="a title for people")
     parser.add_argument(
@@ -46,8 +49,13 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do it."""
-    from ..exporting import export_run
+    from ..exporting import export_features, export_run
 
+    if args.output.suffix.lower() == ".safetensors":
+        written = export_features(args.run, args.output, which=args.checkpoint, overwrite=args.overwrite)
+        console.say(f"{written}: the feature net. Use it with --set features=medical --set features_weights={written}")
+        console.result({"features": str(written)})
+        return 0
     done = export_run(
         args.run,
         args.output,
