@@ -264,25 +264,35 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         return next((entry for entry in self.catalogue if (entry["kind"], entry["name"]) == (kind, name)), None)
 
     def ensureDependencies(self, modelKey):
-        """See that a model's packages are there, asking first; palettes need none."""
-        if not modelKey.startswith("palette:") and modelKey and not compat.pythonForWork()[1]:
+        """See that a model's packages are there, asking first; palettes and the quick reference method need none."""
+        if modelKey and not modelKey.startswith(("palette:", "exemplar:welsh")) and not compat.pythonForWork()[1]:
             compat.ensureTorch()
             here = os.path.dirname(os.path.abspath(__file__))
             compat.ensurePackages(os.path.join(here, "Resources", "requirements.txt"))
 
-    def colorize(self, inputVolume, model="", labels=None, window="auto", fidelity="exact", device="auto"):
+    def colorize(
+        self, inputVolume, model="", labels=None, window="auto", fidelity="exact", device="auto", reference=""
+    ):
         """Colour a volume and wait for it: for scripts. Returns the nodes for slices and for 3D.
 
         :param inputVolume: gray volume node.
-        :param model: `palette:NAME`, `bundle:NAME`, or empty for the best there is.
+        :param model: `palette:NAME`, `bundle:NAME`, `exemplar:welsh` or `exemplar:zeng`, or empty for the best.
         :param window: `auto`, `display`, the name of a CT window, or `(low, high)`.
+        :param reference: for `exemplar`: the path of a picture, or of a library of them.
         :raises RuntimeError: with what a person should know, if it can't be done.
         """
         from MedColorizePanelLib import coloring
 
         isRange = isinstance(window, (tuple, list))
         request = coloring.Request(
-            inputVolume, labels, model, "range" if isRange else window, window if isRange else (0, 1), fidelity, device
+            inputVolume,
+            labels,
+            model,
+            "range" if isRange else window,
+            window if isRange else (0, 1),
+            fidelity,
+            device,
+            reference,
         )
         loop = qt.QEventLoop()
         outcome = []

@@ -17,10 +17,20 @@ class Request:
     """What is to be done, in plain values (see `parameters.py` for their meaning)."""
 
     def __init__(
-        self, inputVolume, labels=None, model="", window="auto", windowRange=(0, 255), fidelity="exact", device="auto"
+        self,
+        inputVolume,
+        labels=None,
+        model="",
+        window="auto",
+        windowRange=(0, 255),
+        fidelity="exact",
+        device="auto",
+        reference="",
     ):
         self.inputVolume, self.labels, self.model = inputVolume, labels, model
         self.window, self.windowRange, self.fidelity, self.device = window, windowRange, fidelity, device
+        self.reference = reference
+        self.onReference = None  # called with the result's part about the reference picture, and the folder
 
     def content(self, volumeNode=None):
         """The request's JSON and arrays; refuses with a reason what can't be coloured."""
@@ -39,6 +49,8 @@ class Request:
         if self.model:
             kind, _separator, name = self.model.partition(":")
             content["model"] = {"kind": kind, "name": name}
+            if kind == "exemplar":
+                content["reference"] = self.reference
         elif compat.onlyPalettes():
             content["model"] = {"kind": "palette", "name": None}
         content["window"] = self._window(node)
@@ -117,6 +129,8 @@ def colorize(request, outputVolume=None, name="", onProgress=None, onDone=None, 
     name = name or _("{name} coloured").format(name=source.GetName())
 
     def receive(result, folder):
+        if result.get("reference") and request.onReference is not None:
+            request.onReference(result["reference"], folder)
         pair = yield from _receiveNodes(result, folder, source, name)
         return pair if outputVolume is None else _moveInto(outputVolume, pair)
 

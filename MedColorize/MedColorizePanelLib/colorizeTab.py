@@ -11,6 +11,7 @@ import vtk
 from . import coloring, compat, pictures
 from .compat import tr as _
 from .jobs import Failure
+from .referencePart import ReferencePart
 from .widgets import TimeLeft, bytesText, chooseKey, fillCombo, showProgress
 
 PREVIEW_HEIGHT = 170
@@ -58,6 +59,7 @@ class ColorizeTab:
         self.showDevices(None)
         for combo, name in self._combos():
             combo.connect("currentIndexChanged(int)", lambda index, c=combo, n=name: self._onChosen(c, n))
+        self.reference = ReferencePart(ui)
         ui.applyButton.connect("clicked(bool)", self.onApply)
         ui.previewButton.connect("clicked(bool)", self.onPreview)
         logic.onCatalogue.append(self.showCatalogue)
@@ -83,6 +85,7 @@ class ColorizeTab:
 
     def setParameterNode(self, parameters):
         self._parameters = parameters
+        self.reference.setParameterNode(parameters)
         self.update()
 
     def sceneClosing(self):
@@ -91,6 +94,7 @@ class ColorizeTab:
             if job is not None:
                 job.abandon()
         self._job = self._previewJob = None
+        self.reference.stop()
         self._watchScene(False)
         self._idle("")
         self.ui.previewWidget.visible = False
@@ -111,6 +115,7 @@ class ColorizeTab:
         self.ui.framesComboBox.visible = inSequence
         self.ui.framesLabel.visible = inSequence
         self._showModel()
+        self.reference.update()
         self._updateButtons()
 
     def _onChosen(self, combo, name):
@@ -127,6 +132,8 @@ class ColorizeTab:
             return _("The input volume holds no voxels.")
         if parameters.window == "range" and parameters.windowLow >= parameters.windowHigh:
             return _("The low end of the window must lie below the high end.")
+        if self.reference.whyNot():
+            return self.reference.whyNot()
         return compat.reasonNotToRun(palette=not parameters.model or parameters.model.startswith("palette:"))
 
     def _updateButtons(self):
@@ -201,7 +208,7 @@ class ColorizeTab:
 
     def _request(self):
         parameters = self._parameters
-        return coloring.Request(
+        request = coloring.Request(
             parameters.inputVolume,
             parameters.labels,
             parameters.model,
@@ -209,7 +216,10 @@ class ColorizeTab:
             (parameters.windowLow, parameters.windowHigh),
             parameters.fidelity,
             parameters.device,
+            parameters.reference,
         )
+        request.onReference = self.reference.show
+        return request
 
     def onApply(self):
         if self._job is not None:
@@ -314,6 +324,8 @@ class ColorizeTab:
         self._updateButtons()
 
     def _takePictures(self, result, folder):
+        if result.get("reference"):
+            self.reference.show(result["reference"], folder)
         return result, qt.QPixmap(str(folder / result["gray"])), qt.QPixmap(str(folder / result["color"]))
 
     def _onPreviewed(self, value):

@@ -59,7 +59,7 @@ class ModelsTab:
         chosen = self._chosen()
         self._shown = list(catalogue)
         table.rowCount = len(self._shown)
-        kinds = {"palette": _("Palette"), "bundle": _("Model")}
+        kinds = {"palette": _("Palette"), "bundle": _("Model"), "exemplar": _("Reference")}
         for row, model in enumerate(self._shown):
             size = bytesText(model["bytes"]) if model.get("bytes") else ""
             texts = (model.get("title") or model["name"], kinds.get(model["kind"], ""), model.get("modality", ""), size)

@@ -2,6 +2,8 @@
 
 import time
 
+import qt
+
 from .compat import tr as _
 
 
@@ -71,6 +73,7 @@ STAGES = {
     "receive": lambda: _("Taking the result over"),
     "prepare": lambda: _("Preparing"),
     "colorize": lambda: _("Colouring"),
+    "key slices": lambda: _("Colouring slices after the reference"),
     "report": lambda: _("Measuring"),
     "uncertainty": lambda: _("Colouring in three directions"),
     "train": lambda: _("Training"),
@@ -85,6 +88,11 @@ def showProgress(bar, label, timeLeft, event, prefix=""):
     name = STAGES[stage]() if stage in STAGES else stage
     left = timeLeft.of(stage, done, total) if total else ""
     label.text = prefix + ", ".join(filter(None, (name, left)))
+
+
+def fitWidth(picture, width, height):
+    """A pixmap scaled into a box, in its own proportions."""
+    return picture.scaled(max(80, width), height, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
 
 
 def fitHeight(table, mostRows=9):

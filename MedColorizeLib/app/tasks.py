@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..progress import CancelToken, OnProgress, Progress, track
-from . import protocol
+from . import protocol, tasks_exemplar
 from .tasks_scene import train, uncertainty
 
 Task = Callable[[dict[str, Any], Path, OnProgress, CancelToken], Any]
@@ -47,7 +47,8 @@ def catalogue(request: dict[str, Any], folder: Path, on_progress: OnProgress, ca
     from .. import bundles
     from ..bundles.store import user_folder
 
-    return {"models": models + list(bundles.installed()), "recipes": _recipes(), "store": str(user_folder())}
+    models += [*bundles.installed(), *tasks_exemplar.entries()]
+    return {"models": models, "recipes": _recipes(), "store": str(user_folder())}
 
 
 def _recipes() -> list[dict[str, str]]:
@@ -83,12 +84,16 @@ def devices(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
 
 def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
     """Colour the volume of the request into `color.npy`."""
+    from ..imaging.windows import choose_window
+
     volume = protocol.load_volume(folder, request["volume"])
     labels = protocol.load_labels(folder, request["labels"]) if request.get("labels") else None
-    stream = _colorizer(request).stream(
+    window = choose_window(volume, _window(request))
+    colorizer, reference = _colorizer_for(request, volume, window, folder, on_progress)
+    stream = colorizer.stream(
         volume,
         labels=labels,
-        window=_window(request),
+        window=window,
         fidelity=request.get("fidelity", "exact"),
         alpha=bool(request.get("alpha", False)),
         on_progress=on_progress,
@@ -106,6 +111,7 @@ def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, can
         "affine": volume.affine.tolist(),
         "provenance": {**stream.header.provenance, **stream.figures},
         "notes": list(stream.notes),
+        "reference": reference,
     }
 
 
@@ -124,7 +130,8 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
     affine[:3, 3] += start * affine[:3, 2]
     part = Volume(np.ascontiguousarray(volume.array[start:stop]), affine, volume.modality, volume.facts)
     some = None if labels is None else labels_on(labels, part, part=True)
-    painted = _colorizer(request).colorize(
+    colorizer, reference = _colorizer_for(request, part, window, folder, on_progress, keys=1)
+    painted = colorizer.colorize(
         part,
         labels=some,
         window=window,
@@ -145,6 +152,7 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
         "slice": k,
         "window": [window.low, window.high],
         "notes": list(painted.notes),
+        "reference": reference,
     }
 
 
@@ -303,6 +311,18 @@ def read_color(request: dict[str, Any], folder: Path, on_progress: OnProgress, c
     return alpha({"color": protocol.describe(color, "rgb.npy")}, folder, on_progress, cancel)
 
 
+def _colorizer_for(
+    request: dict[str, Any], volume: Any, window: Any, folder: Path, on_progress: OnProgress, keys: int | None = None
+) -> tuple[Any, dict[str, Any] | None]:
+    """Who colours this volume, and after which picture, if after one. `keys`: how many slices to work out."""
+    from ..inference.colorizer import Colorizer
+
+    if (request.get("model") or {}).get("kind") != "exemplar":
+        return _colorizer(request), None
+    painter, reference = tasks_exemplar.painter_of(request, volume, window, folder, on_progress, keys)
+    return Colorizer(painter=painter), reference
+
+
 def _colorizer(request: dict[str, Any]) -> Any:
     from ..inference.colorizer import Colorizer
 
@@ -330,6 +350,7 @@ TASKS: dict[str, Task] = {
     "devices": devices,
     "colorize": colorize,
     "preview": preview,
+    "reference": tasks_exemplar.reference,
     "report": report,
     "uncertainty": uncertainty,
     "train": train,
