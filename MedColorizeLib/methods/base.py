@@ -98,6 +98,11 @@ class Method(ABC):
     kind: ClassVar[Literal["color", "segmentation"]] = "color"
     Options: ClassVar[type[MethodOptions]]
 
+    @classmethod
+    def learns_from_pairs(cls, options: MethodOptions) -> bool:
+        """Whether colour pictures alone teach it, each with its own luma: `paired`, unless options decide."""
+        return cls.paired
+
     def __init__(self, options: MethodOptions | None = None, *, slices: int = 1, seed: int = 0) -> None:
         if slices < 1 or slices % 2 == 0:
             raise UsageError(f"The number of slices is {slices}; it must be odd, so that one lies in the middle.")

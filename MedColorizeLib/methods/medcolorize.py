@@ -68,13 +68,17 @@ class MedColorizeOptions(MethodOptions):
 
 
 class MedColorize(Method):
-    """Network and losses; every batch shows photographs twice and scans twice."""
+    """Network and losses; every batch shows photographs twice and scans twice, less what has no weight."""
 
     name = "medcolorize"
     title = "MedColorize"
     paper = "this project"
     paired = False
     Options: ClassVar[type[MedColorizeOptions]] = MedColorizeOptions
+
+    @classmethod
+    def learns_from_pairs(cls, options: MethodOptions) -> bool:
+        return isinstance(options, MedColorizeOptions) and options.scan == 0
 
     def __init__(self, options: MethodOptions | None = None, *, slices: int = 1, seed: int = 0) -> None:
         super().__init__(options, slices=slices, seed=seed)
@@ -128,19 +132,24 @@ class MedColorize(Method):
         parts = chroma.split(n)
         figures = {
             "G_photograph": weighted_l1(parts[0], shown[0].target, shown[0].weight),
-            "G_simulated": weighted_l1(parts[1], shown[1].target, shown[1].weight),
         }
-        loss = o.photograph * figures["G_photograph"] + o.simulated * figures["G_simulated"]
+        loss = o.photograph * figures["G_photograph"]
+        if o.simulated:
+            figures["G_simulated"] = weighted_l1(parts[1], shown[1].target, shown[1].weight)
+            loss = loss + o.simulated * figures["G_simulated"]
         if self._scans:
-            loss = loss + self._scan_terms(shown[2], shown[3], parts[2], parts[3], logits[2 * n : 3 * n], figures)
+            first = len(shown) - 2
+            loss = loss + self._scan_terms(
+                shown[first], shown[-1], parts[first], parts[-1], logits[first * n : (first + 1) * n], figures
+            )
             if o.adversarial:
                 with without_gradient(self.d):
-                    figures["G_adversarial"] = self.gan.generator(self.d(_seen(parts[2])))
+                    figures["G_adversarial"] = self.gan.generator(self.d(_seen(parts[first])))
                 loss = loss + o.adversarial * figures["G_adversarial"]
         engine.backward(loss)
         engine.step(self.optimizers()["generator"])
         if self._scans and o.adversarial:
-            figures["D"] = self.gan.discriminator(self.d(_seen(shown[0].truth)), self.d(_seen(parts[2].detach())))
+            figures["D"] = self.gan.discriminator(self.d(_seen(shown[0].truth)), self.d(_seen(parts[-2].detach())))
             engine.backward(figures["D"])
             engine.step(self.optimizers()["discriminator"])
         return {name: float(value.detach()) for name, value in figures.items()}
@@ -166,7 +175,7 @@ class MedColorize(Method):
         return loss
 
     def photographs(self, batch: Batch) -> list[Shown]:
-        """The photographs twice: from their own luma, and from a simulated contrast."""
+        """The photographs from their own luma, and again from a simulated contrast unless that has no weight."""
         gray, mask = batch.color_gray, _mask(batch.color_mask, batch.color)
         truth, luma = chroma_of(batch.color), luma_of(batch.color)
         n, k, h, w = gray.shape
@@ -174,11 +183,12 @@ class MedColorize(Method):
             stacked = truth.repeat(1, k, 1, 1)
         else:
             stacked = chroma_of(batch.color_stack.reshape(n * k, 3, h, w)).reshape(n, 2 * k, h, w)
-        own = self._scanned(self._flattened(gray))
-        simulated = self._flattened(contrast.of_photograph(gray, stacked, mask, self.randomness))
-        simulated = self._scanned(torch.where(mask > 0.5, simulated, -1.0))
+        stacks = [self._scanned(self._flattened(gray))]
+        if self.options.simulated:
+            simulated = self._flattened(contrast.of_photograph(gray, stacked, mask, self.randomness))
+            stacks.append(self._scanned(torch.where(mask > 0.5, simulated, -1.0)))
         out = []
-        for stack in (own, simulated):
+        for stack in stacks:
             target = relit(truth, luma, middle(stack)) * mask
             out.append(Shown.of(stack, target, mask, mask, truth * mask))
         return out

@@ -64,7 +64,8 @@ def train(
         for turn in range(2):  # the first process fills the cache, the others then find everything there
             if (turn == 0) == first:
                 material = collect(
-                    recipe, folders, paired=kind.paired, segmentation=kind.kind == "segmentation", cache=cache,
+                    recipe, folders, paired=kind.learns_from_pairs(recipe.options),
+                    segmentation=kind.kind == "segmentation", cache=cache,
                     on_progress=on_progress if first else None, cancel=cancel,
                 )  # fmt: skip
             fabric.barrier()

@@ -164,6 +164,10 @@ class TestMethod:
         method = small(scan=0.0)
         assert set(method.networks()) == {"G"}
         assert set(method.step(batch_of(labels=False), PlainEngine())) == {"G_photograph", "G_simulated"}
+        method = small(scan=0.0, simulated=0.0)
+        assert set(method.step(batch_of(labels=False), PlainEngine())) == {"G_photograph"}
+        method = small(simulated=0.0)
+        assert {"G_scan", "G_adversarial", "D"} < set(method.step(batch_of(), PlainEngine()))
 
     def test_it_learns_a_colour_from_photographs_and_another_from_labels(self) -> None:
         """Photographs are all red-brown; scans are labelled white matter: each gets its own in the end."""

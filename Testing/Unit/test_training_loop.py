@@ -389,6 +389,51 @@ def test_an_old_run_is_neither_overwritten_nor_resumed_as_something_else(
     assert (tmp_path / "full" / "thesis.docx").exists()
 
 
+def test_a_start_that_failed_leaves_nothing_and_the_corrected_command_works(folders: Folders, tmp_path: Path) -> None:
+    """A forgotten folder, a size the network can't take, weights that aren't there: correct it and start again."""
+    run, cache = tmp_path / "runs" / "mine", tmp_path / "cache"
+    with pytest.raises(UsageError, match="--gray"):
+        train(recipe_of(tmp_path), Folders(None, folders.color), run, device="cpu", cache=cache)
+    assert not run.exists()
+    run.mkdir(parents=True)  # a folder that was there stays there, empty
+    with pytest.raises(InputError):
+        train(recipe_of(tmp_path), Folders(tmp_path, folders.color), run, device="cpu", cache=cache)
+    assert list(run.iterdir()) == []
+    stop = CancelToken()
+    stop.cancel()
+    with pytest.raises(Cancelled):
+        train(recipe_of(tmp_path), folders, run, device="cpu", cache=tmp_path / "other cache", cancel=stop)
+    train(recipe_of(tmp_path, TINY, "iterations=1"), folders, run, device="cpu", cache=cache)
+    assert checkpoint.complete(run)[-1].name == "00000001"
+
+
+def test_memory_that_gives_out_in_the_first_step_leaves_nothing(
+    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Poisoned(monkeypatch, at=1, error=MemoryError())
+    with pytest.raises(ResourceError, match=r"Memory gave out at step 1 .*Nothing was trained"):
+        train(recipe_of(tmp_path), folders, tmp_path / "run", device="cpu", cache=tmp_path / "cache")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failed_resume_and_a_failed_start_elsewhere_take_nothing_away(
+    finished: tuple[Path, Path, list[Progress]], folders: Folders, tmp_path: Path
+) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    before = sorted(path.relative_to(run) for path in run.rglob("*"))
+    with pytest.raises(UsageError, match="--gray"):
+        train(recipe_of(tmp_path), Folders(None, folders.color), run, resume=True, device="cpu", cache=finished[1])
+    assert sorted(path.relative_to(run) for path in run.rglob("*")) == before
+    other = tmp_path / "other"
+    other.mkdir()
+    with RunLock(other), pytest.raises(UsageError, match="being trained"):
+        train(recipe_of(tmp_path), folders, other, device="cpu", cache=finished[1])
+    assert other.is_dir()
+
+
 def test_changed_images_are_noticed_on_resume(folders: Folders, tmp_path: Path) -> None:
     import shutil
 
@@ -462,3 +507,14 @@ def test_a_feature_net_becomes_the_weight_file_of_perceptual_losses(folders: Fol
     (tmp_path / "other.toml").write_text(TINY.replace("iterations = 12", "iterations = 1"))
     train(load_recipe(str(tmp_path / "other.toml")), folders, tmp_path / "gan", cache=tmp_path / "cache")
     assert cli.main(["export", str(tmp_path / "gan"), "-o", str(tmp_path / "x.safetensors")]) == 2
+
+
+def test_our_method_learns_from_photographs_alone_without_any_gray_folder(folders: Folders, tmp_path: Path) -> None:
+    recipe = tmp_path / "photographs.toml"
+    data = TINY.partition("[data]\n")[2].replace("iterations = 12", "iterations = 2")
+    options = "widths = [4, 6]\nscan = 0.0\nsimulated = 0.0\n"
+    recipe.write_text('method = "medcolorize"\n[options]\n' + options + "[data]\nslices = 3\n" + data)
+    train(load_recipe(str(recipe)), Folders(None, folders.color), tmp_path / "run", cache=tmp_path / "cache")
+    header = (tmp_path / "run" / "log.csv").read_text().splitlines()[0]
+    assert "G_photograph" in header
+    assert "G_simulated" not in header  # what has no weight is not computed either
