@@ -121,13 +121,37 @@ class ReferenceLibrary:
 
     def nearest_to_all(self, slices: Sequence[NDArray[np.uint8]]) -> Match:
         """The one reference that suits several slices of a volume best: the least sum of distances in one turn."""
+        return self.suited(slices, 1)[0]
+
+    def suited(self, slices: Sequence[NDArray[np.uint8]], count: int) -> list[Match]:
+        """The references that suit several slices of a volume best, each in its best turn, the best first."""
+        best, turn = self._sums(slices)
+        order = np.lexsort((turn, best))[:count]
+        return [
+            Match(reference, round(int(best[n]) / len(slices)), int(turn[n]))
+            for n, reference in zip(order, self._read(self._numbers[order]), strict=True)
+        ]
+
+    def chosen(self, sha256: str, slices: Sequence[NDArray[np.uint8]]) -> Match:
+        """The reference with this hash, in the turn that suits the slices best."""
+        with reading(self.path) as database:
+            row = database.execute("SELECT number FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+        places = np.flatnonzero(self._numbers == row[0]) if row is not None else ()
+        if not len(places):
+            raise InputError(f"The picture that was chosen is no longer in {self.path}. Choose another one.")
+        best, turn = self._sums(slices)
+        n = int(places[0])
+        return Match(self._read(self._numbers[[n]])[0], round(int(best[n]) / len(slices)), int(turn[n]))
+
+    def _sums(self, slices: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """For every picture, its distances from all the slices in its best turn, added up, and which turn that is."""
         if not len(self) or not slices:
             raise InputError(f"{self.path} holds no pictures, or there is no slice to find one for.")
         total = np.zeros((len(hashing.TURNS), len(self)), np.int64)
         for gray in slices:
             total += hashing.distances(self._hashes, hashing.turned(cropped(gray)))
-        turn, n = divmod(int(total.argmin()), len(self))
-        return Match(self._read(self._numbers[[n]])[0], round(int(total[turn, n]) / len(slices)), turn)
+        turn = total.argmin(axis=0)
+        return total[turn, np.arange(len(self))], turn
 
     def references(self) -> list[Reference]:
         """Every picture, in the order of the library."""

@@ -267,17 +267,19 @@ def test_nothing_stalls_on_the_way_to_the_coloured_3d_view(panel: Panel) -> None
 
     `Testing/Benchmarks/panel_stall.py` measures it at 1 mm.
     """
-    nilearn = pytest.importorskip("nilearn.datasets")
+    pytest.importorskip("nilearn")
     import time
 
     from PySide6 import QtCore
 
+    from MedColorizeLib.app.sample import mni_path
+    from MedColorizeLib.imaging.read import read_volume
     from MedColorizeLib.imaging.volume import Volume
     from MedColorizeLib.mrml import nodes, rendering
 
-    image = nilearn.load_mni152_template(resolution=2)
-    array = np.ascontiguousarray(image.get_fdata().T.astype(np.float32))
-    panel.parameters.inputVolume = nodes.node_from_volume(slicer.mrmlScene, Volume(array, image.affine, "MR"), "head")
+    head = read_volume(mni_path())
+    coarse = Volume(np.ascontiguousarray(head.array[::2, ::2, ::2]), head.affine @ np.diag([2.0, 2.0, 2.0, 1.0]), "MR")
+    panel.parameters.inputVolume = nodes.node_from_volume(slicer.mrmlScene, coarse, "head")
     panel.choose_model("palette:head-mr")
     panel.wait(lambda: not any(job.running for job in panel.widget.logic._jobs))
     stalls: list[float] = []

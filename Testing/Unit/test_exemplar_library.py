@@ -12,7 +12,7 @@ from PIL import Image
 
 from MedColorizeLib.errors import Cancelled, InputError, UsageError
 from MedColorizeLib.exemplar import hashing
-from MedColorizeLib.exemplar.library import ReferenceLibrary
+from MedColorizeLib.exemplar.library import Match, ReferenceLibrary
 from MedColorizeLib.exemplar.library_update import update
 from MedColorizeLib.exemplar.pictures import fitted, read_picture, resized
 from MedColorizeLib.imaging.colorspaces import luma_codes
@@ -74,6 +74,28 @@ def test_a_picture_finds_itself_however_it_is_held(folder: Path, tmp_path: Path)
         np.testing.assert_array_equal(luma_codes(best.reference.read(best.turn)), gray[::rows, ::columns])
     both = library.nearest_to_all([gray, gray])
     assert both.reference.path.name == "3.png"
+
+
+def test_a_volume_s_references_come_in_order_and_any_can_be_chosen(folder: Path, tmp_path: Path) -> None:
+    update(tmp_path / "l.sqlite", [folder])
+    library = ReferenceLibrary(tmp_path / "l.sqlite")
+    slices = [luma_codes(read_picture(folder / f"{n}.png"))[::-1] for n in (3, 3, 1)]
+    suited = library.suited(slices, 9)
+    assert len(suited) == 5
+    assert (suited[0].reference.path.name, suited[0].turn) == ("3.png", 1)
+    sums = np.sum([[m.distance for m in sorted(library.nearest(gray, 5), key=_name)] for gray in slices], axis=0)
+    assert sorted(m.distance for m in suited) == [m.distance for m in suited]
+    # In one turn for all the slices, so at least what each slice has in the best of its own.
+    assert all(m.distance >= round(s / 3) for m, s in zip(sorted(suited, key=_name), sums, strict=True))
+    assert library.nearest_to_all(slices) == suited[0]
+    for match in suited:
+        assert library.chosen(match.reference.sha256, slices) == match
+    with pytest.raises(InputError, match="no longer in"):
+        library.chosen("0" * 64, slices)
+
+
+def _name(match: Match) -> str:
+    return match.reference.path.name
 
 
 def test_updates_notice_what_is_new_changed_and_gone(folder: Path, tmp_path: Path) -> None:
