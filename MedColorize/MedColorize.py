@@ -271,7 +271,15 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
             compat.ensurePackages(os.path.join(here, "Resources", "requirements.txt"))
 
     def colorize(
-        self, inputVolume, model="", labels=None, window="auto", fidelity="exact", device="auto", reference=""
+        self,
+        inputVolume,
+        model="",
+        labels=None,
+        window="auto",
+        fidelity="exact",
+        device="auto",
+        reference="",
+        referencePicture="",
     ):
         """Colour a volume and wait for it: for scripts. Returns the nodes for slices and for 3D.
 
@@ -279,6 +287,7 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         :param model: `palette:NAME`, `bundle:NAME`, `exemplar:welsh` or `exemplar:zeng`, or empty for the best.
         :param window: `auto`, `display`, the name of a CT window, or `(low, high)`.
         :param reference: for `exemplar`: the path of a picture, or of a library of them.
+        :param referencePicture: the SHA-256 of a library's picture, instead of the nearest one.
         :raises RuntimeError: with what a person should know, if it can't be done.
         """
         from MedColorizePanelLib import coloring
@@ -293,6 +302,7 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
             fidelity,
             device,
             reference,
+            referencePicture,
         )
         loop = qt.QEventLoop()
         outcome = []

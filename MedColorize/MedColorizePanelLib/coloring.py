@@ -26,10 +26,12 @@ class Request:
         fidelity="exact",
         device="auto",
         reference="",
+        referencePicture="",
     ):
         self.inputVolume, self.labels, self.model = inputVolume, labels, model
         self.window, self.windowRange, self.fidelity, self.device = window, windowRange, fidelity, device
-        self.reference = reference
+        self.reference, self.referencePicture = reference, referencePicture
+        self.referenceBy = "person" if referencePicture else "library"
         self.onReference = None  # called with the result's part about the reference picture, and the folder
 
     def content(self, volumeNode=None):
@@ -51,6 +53,7 @@ class Request:
             content["model"] = {"kind": kind, "name": name}
             if kind == "exemplar":
                 content["reference"] = self.reference
+                content["picture"], content["picture_by"] = self.referencePicture or None, self.referenceBy
         elif compat.onlyPalettes():
             content["model"] = {"kind": "palette", "name": None}
         content["window"] = self._window(node)
@@ -266,6 +269,10 @@ class FrameJobs:
         window = result["provenance"].get("window")
         if window:  # one window for all frames, or brightness would jump between them
             self._request.window, self._request.windowRange = "range", window
+        if result.get("reference"):  # and one reference
+            self._request.referencePicture = result["reference"]["sha256"]
+            if self._request.onReference is not None:
+                self._request.onReference(result["reference"], folder)
         self._results.append((images[0], color.affine, dict(result["provenance"])))
         return None
 

@@ -145,7 +145,14 @@ class ColorizeTab:
             _("Stop colouring; the scene stays as it was.") if running else reason or _("Colour the volume.")
         )
         apply.enabled = running or not reason
-        preview.enabled = not running and self._previewJob is None and not reason
+        previewing = self._previewJob is not None
+        preview.text = _("Stop &preview") if previewing else _("&Preview slice")
+        preview.toolTip = (
+            _("Stop colouring the slice.")
+            if previewing
+            else _("Colours only the slice shown in the red view, so that you can judge before colouring the volume.")
+        )
+        preview.enabled = previewing or (not running and not reason)
         for widget in (self.ui.inputSelector, self.ui.labelsSelector, self.ui.outputSelector, self.ui.modelComboBox):
             widget.enabled = not running
 
@@ -217,6 +224,7 @@ class ColorizeTab:
             parameters.fidelity,
             parameters.device,
             parameters.reference,
+            parameters.referencePicture,
         )
         request.onReference = self.reference.show
         return request
@@ -304,7 +312,11 @@ class ColorizeTab:
     #
 
     def onPreview(self):
-        if self.whyNot() or self._job is not None or self._previewJob is not None:
+        if self._previewJob is not None:
+            self.ui.previewButton.enabled = False
+            self._previewJob.cancel()
+            return
+        if self.whyNot() or self._job is not None:
             return
         try:
             self.logic.ensureDependencies(self._parameters.model)

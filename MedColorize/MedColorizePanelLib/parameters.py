@@ -14,6 +14,7 @@ class MedColorizeParameterNode:
     outputVolume: slicer.vtkMRMLVectorVolumeNode
     model: str = ""  # "palette:head-mr", "bundle:...", or empty for the best there is
     reference: str = ""  # picture or library, for models that colour after one
+    referencePicture: str = ""  # SHA-256 of a library's picture; empty for the nearest
     window: str = "auto"  # "auto", "display", "range", or the name of a CT window
     windowLow: float = 0.0
     windowHigh: float = 255.0

@@ -89,7 +89,7 @@ def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, can
     volume = protocol.load_volume(folder, request["volume"])
     labels = protocol.load_labels(folder, request["labels"]) if request.get("labels") else None
     window = choose_window(volume, _window(request))
-    colorizer, reference = _colorizer_for(request, volume, window, folder, on_progress)
+    colorizer, reference = _colorizer_for(request, volume, volume, window, folder, on_progress)
     stream = colorizer.stream(
         volume,
         labels=labels,
@@ -130,7 +130,7 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
     affine[:3, 3] += start * affine[:3, 2]
     part = Volume(np.ascontiguousarray(volume.array[start:stop]), affine, volume.modality, volume.facts)
     some = None if labels is None else labels_on(labels, part, part=True)
-    colorizer, reference = _colorizer_for(request, part, window, folder, on_progress, keys=1)
+    colorizer, reference = _colorizer_for(request, part, volume, window, folder, on_progress, keys=1)
     painted = colorizer.colorize(
         part,
         labels=some,
@@ -312,14 +312,20 @@ def read_color(request: dict[str, Any], folder: Path, on_progress: OnProgress, c
 
 
 def _colorizer_for(
-    request: dict[str, Any], volume: Any, window: Any, folder: Path, on_progress: OnProgress, keys: int | None = None
+    request: dict[str, Any],
+    volume: Any,
+    whole: Any,
+    window: Any,
+    folder: Path,
+    on_progress: OnProgress,
+    keys: int | None = None,
 ) -> tuple[Any, dict[str, Any] | None]:
-    """Who colours this volume, and after which picture, if after one. `keys`: how many slices to work out."""
+    """Who colours this (part of a) volume, and after which picture, if after one. `keys`: how many to work out."""
     from ..inference.colorizer import Colorizer
 
     if (request.get("model") or {}).get("kind") != "exemplar":
         return _colorizer(request), None
-    painter, reference = tasks_exemplar.painter_of(request, volume, window, folder, on_progress, keys)
+    painter, reference = tasks_exemplar.painter_of(request, volume, whole, window, folder, on_progress, keys)
     return Colorizer(painter=painter), reference
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ pytest.importorskip("PySide6.QtWidgets", exc_type=ImportError)
 pytest.importorskip("slicer")
 
 import slicer
-from panel_host.fixtures import Panel, add_ball
+from panel_host.fixtures import Panel, add_ball, slow_down
 
 from MedColorizeLib.exemplar.library_update import update
 from MedColorizeLib.imaging.colorspaces import luma_codes
@@ -38,7 +39,7 @@ def ready(panel: Panel, path: Path) -> None:
     assert not panel.ui.applyButton.enabled
     assert "reference picture" in panel.ui.applyButton.toolTip
     panel.ui.referencePath.currentPath = str(path)
-    panel.wait(lambda: panel.colorize.reference._job is None)
+    panel.wait(lambda: not panel.colorize.reference.busy)
 
 
 def test_after_a_picture(panel: Panel, tmp_path: Path) -> None:
@@ -66,7 +67,9 @@ def test_after_a_picture(panel: Panel, tmp_path: Path) -> None:
     assert not panel.ui.referencePictureLabel.visible
 
 
-def test_a_library_finds_the_nearest_and_shows_it(panel: Panel, tmp_path: Path) -> None:
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A library of a ball, as a slice of the volume is one, and of stripes and a corner, which are less like it."""
     from PIL import Image
 
     folder = tmp_path / "pictures"
@@ -74,16 +77,125 @@ def test_a_library_finds_the_nearest_and_shows_it(panel: Panel, tmp_path: Path) 
     picture(folder / "ball.png", (0.5, 0.7, 1.0))
     noise = np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8)
     Image.fromarray(np.sort(noise, axis=1)).save(folder / "stripes.png")
-    library = tmp_path / "references.sqlite"
-    update(library, [folder])
+    y, x = np.mgrid[0:1:80j, 0:1:80j]
+    Image.fromarray((255 * (x * y)[..., None] * [1.0, 0.5, 0.2]).astype(np.uint8)).save(folder / "corner.png")
+    update(tmp_path / "references.sqlite", [folder])
+    return tmp_path / "references.sqlite"
+
+
+def provenance(panel: Panel) -> dict[str, Any]:
+    return dict(json.loads(panel.parameters.viewedVolume.GetAttribute("MedColorize.Provenance")))
+
+
+def test_the_nearest_of_a_library_is_shown_and_another_can_be_taken(panel: Panel, library: Path) -> None:
     ready(panel, library)
-    assert "2 pictures" in panel.ui.referenceCaptionLabel.text
+    ui = panel.ui
+    assert ui.referenceCaptionLabel.text == "ball.png: the nearest of 3 pictures."
+    assert not ui.referencePictureLabel.pixmap.isNull()
+    combo = ui.referenceComboBox
+    assert combo.visible
+    texts = [combo.itemText(n) for n in range(combo.count)]
+    assert texts[:2] == ["Nearest: ball.png", "ball.png"]
+    assert sorted(texts[1:]) == ["ball.png", "corner.png", "stripes.png"]
     panel.apply()
     assert panel.host.displays == []
-    assert "ball.png" in panel.ui.referenceCaptionLabel.text
-    assert not panel.ui.referencePictureLabel.pixmap.isNull()
-    about = json.loads(panel.parameters.viewedVolume.GetAttribute("MedColorize.Provenance"))
-    assert about["references"][0]["chosen_by"] == "library"
+    assert "Coloured after ball.png" in ui.referenceCaptionLabel.text
+    (used,) = provenance(panel)["references"]
+    assert (used["picture"], used["chosen_by"]) == ("ball.png", "library")
+    blue = nodes.array_from_node(panel.parameters.viewedVolume).copy()
+
+    combo.currentIndex = texts.index("corner.png")
+    assert ui.referenceCaptionLabel.text == "corner.png: your choice of 3 pictures."
+    ui.previewButton.click()
+    panel.wait(lambda: panel.colorize._previewJob is None)
+    assert panel.host.displays == []
+    assert "Coloured after corner.png" in ui.referenceCaptionLabel.text
+    panel.apply()
+    (used,) = provenance(panel)["references"]
+    assert (used["picture"], used["chosen_by"]) == ("corner.png", "person")
+    orange = nodes.array_from_node(panel.parameters.viewedVolume)
+    assert (orange[..., 0].astype(int) - orange[..., 2]).sum() > (blue[..., 0].astype(int) - blue[..., 2]).sum()
+
+    # Another library or picture forgets the choice.
+    chosen = panel.parameters.referencePicture
+    assert len(chosen) == 64
+    ui.referencePath.currentPath = str(library.parent / "pictures" / "ball.png")
+    panel.wait(lambda: not panel.colorize.reference.busy)
+    assert panel.parameters.referencePicture == ""
+    assert not combo.visible
+    assert ui.referenceCaptionLabel.text == "Reference: ball.png."  # blue itself: no gelatine
+    assert panel.leftovers() == []
+
+
+def test_gelatine_is_left_out_and_that_is_said(panel: Panel, tmp_path: Path) -> None:
+    from PIL import Image
+
+    y, x = np.mgrid[-1:1:80j, -1:1:90j]
+    tissue = np.hypot(x, y) < 0.7
+    rgb = np.where(tissue[..., None], [170, 90, 70], [40, 70, 150]).astype(np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "section.png")
+    ready(panel, tmp_path / "section.png")
+    assert "the blue is left out" in panel.ui.referenceCaptionLabel.text
+    shown = panel.ui.referencePictureLabel.pixmap._object.toImage()
+    assert shown.pixelColor(2, 2).blue() < 20
+    assert shown.pixelColor(shown.width() // 2, shown.height() // 2).red() > 150
+
+
+def test_trouble_with_a_library_is_told(panel: Panel, library: Path, tmp_path: Path) -> None:
+    ready(panel, library)
+    caption = panel.ui.referenceCaptionLabel
+    # A picture that went after it was indexed: told when it is looked at, and refused.
+    (tmp_path / "pictures" / "ball.png").unlink()
+    panel.ui.windowComboBox.currentIndex = panel.ui.windowComboBox.findData("display")
+    panel.wait(lambda: not panel.colorize.reference.busy)
+    assert "is gone since it was indexed" in caption.text
+    assert not panel.ui.referencePictureLabel.visible
+    panel.apply()
+    assert "is gone since it was indexed" in panel.host.displays[-1]
+    assert panel.coloured() == []
+    # A library of no pictures, and one that is no library.
+    (tmp_path / "none").mkdir()
+    empty = tmp_path / "empty.sqlite"
+    update(empty, [tmp_path / "none"])
+    broken = tmp_path / "broken.sqlite"
+    broken.write_bytes(library.read_bytes()[:5000])
+    for path, said in ((empty, "holds no pictures"), (broken, "damaged")):
+        panel.ui.referencePath.currentPath = str(path)
+        panel.wait(lambda: not panel.colorize.reference.busy)
+        assert said in caption.text
+    # A file that is not there keeps the work from starting.
+    panel.ui.referencePath.currentPath = str(tmp_path / "nowhere.png")
+    panel.wait(lambda: not panel.colorize.reference.busy)
+    assert not panel.ui.applyButton.enabled
+    assert "There is no file" in panel.ui.applyButton.toolTip
+    assert panel.leftovers() == []
+
+
+def test_stopping_the_preview_and_the_work(panel: Panel, library: Path) -> None:
+    ready(panel, library)
+    panel.ui.previewButton.click()
+    assert panel.ui.previewButton.text == "Stop &preview"
+    panel.ui.previewButton.click()
+    panel.wait(lambda: panel.colorize._previewJob is None)
+    assert panel.ui.previewButton.text == "&Preview slice"
+    assert "Cancelled" in panel.ui.statusLabel.text
+    slow_down(
+        panel, "on_progress(Progress('key slices', 0, 9)); [(time.sleep(.05), cancel.check()) for _ in range(99)]"
+    )
+    panel.ui.applyButton.click()
+    panel.wait(lambda: panel.ui.progressBar.maximum == 9)
+    assert "after the reference" in panel.ui.statusLabel.text
+    panel.ui.applyButton.click()
+    panel.wait(lambda: panel.colorize._job is None)
+    assert panel.coloured() == []
+    assert panel.host.displays == []
+    # The scene is closed while the library is being looked at.
+    panel.ui.windowComboBox.currentIndex = panel.ui.windowComboBox.findData("display")
+    panel.wait(lambda: panel.colorize.reference._job is not None)
+    slicer.mrmlScene.Clear(False)
+    assert not panel.colorize.reference.busy
+    assert not panel.ui.referencePath.visible
+    assert panel.leftovers() == []
 
 
 def test_a_file_that_is_no_picture_is_told(panel: Panel, tmp_path: Path) -> None:
@@ -100,15 +212,22 @@ def test_a_file_that_is_no_picture_is_told(panel: Panel, tmp_path: Path) -> None
 def test_the_reference_survives_the_scene_and_scripts_may_give_one(panel: Panel, tmp_path: Path) -> None:
     path = picture(tmp_path / "section.png", (1.0, 0.6, 0.4))
     ready(panel, path)
+    panel.parameters.referencePicture = "0" * 64
     scene = str(tmp_path / "scene.mrml")
     slicer.mrmlScene.SetURL(scene)
     slicer.mrmlScene.Commit()
     slicer.mrmlScene.Clear(False)
     slicer.mrmlScene.Connect()
     panel.host.turn(0.1)
-    assert panel.parameters.reference == str(path)
+    assert (panel.parameters.reference, panel.parameters.referencePicture) == (str(path), "0" * 64)
     assert panel.ui.referencePath.currentPath == str(path)
     source = add_ball("other")
+    # Undo, if a person has it on, takes the result away and leaves the panel at work.
+    slicer.mrmlScene.SetUndoOn()
+    slicer.mrmlScene.SaveStateForUndo()
+    panel.apply()
+    slicer.mrmlScene.Undo()
+    assert panel.parameters.reference == str(path)
     slices, _ = panel.widget.logic.colorize(source, "exemplar:welsh", reference=str(path))
     assert "section.png" in slices.GetAttribute("MedColorize.Provenance")
     with pytest.raises(RuntimeError, match="reference picture"):
