@@ -94,7 +94,7 @@ def export_run(
         config=config,
         input=frame,
         training=_training(source, note_of_budget(recipe), data),
-        notes=[*notes, *source.facts.get("method_notes", [])],
+        notes=[*notes, *filter(None, [source.facts.get("start")]), *source.facts.get("method_notes", [])],
         terms=terms,
         output_channels=int(wanted.shape[1]),
         options=recipe.options.to_mapping(),

@@ -83,10 +83,16 @@ def network_tensors(method: Method) -> dict[str, Tensor]:
     }
 
 
-def load_networks(folder: Path, method: Method) -> None:
-    """Put a checkpoint's weights into the method's networks; anything that does not fit is an error."""
+def load_networks(folder: Path, method: Method, *, some: bool = False) -> None:
+    """Put a checkpoint's weights into the method's networks; anything that does not fit is an error.
+
+    `some`: networks that the checkpoint does not have keep their own.
+    """
     tensors = load_file(folder / "weights.safetensors")
+    held = {key.partition("/")[0] for key in tensors}
     for name, network in method.networks().items():
+        if some and name not in held:
+            continue
         own = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
         try:
             network.load_state_dict(own)

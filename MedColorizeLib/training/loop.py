@@ -28,9 +28,8 @@ from .collect import Folders, Material, collect
 from .dataset import spread
 from .engine import Device, FabricEngine, make_fabric
 from .journal import Journal
-from .lock import RunLock
 from .recipe import Recipe
-from .runs import open_run, write_facts
+from .runs import Run, open_run, read_start, run_folder, write_facts
 from .validate import HIGHER_IS_BETTER, default_figure, validate
 
 
@@ -40,12 +39,16 @@ def train(
     run: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
     device: Device = "auto",
     cache: Path | None = None,
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
 ) -> Path:
-    """Train `recipe` on the images of `folders` in the run folder `run`; returns `run`."""
+    """Train `recipe` on the images of `folders` in the run folder `run`; returns `run`.
+
+    `start`: a run of the same method whose weights are the first ones; a resumed run has its own.
+    """
     run = Path(run)
     fabric = make_fabric(device, recipe.budget.precision)
     first = fabric.is_global_zero
@@ -54,9 +57,8 @@ def train(
             f"data.batch is {recipe.data.batch}, which {fabric.world_size} processes can't share evenly. Set it to a "
             "multiple of their number."
         )
-    if first:
-        run.mkdir(parents=True, exist_ok=True)
-    with RunLock(run) if first else nullcontext():
+    source = None if start is None else read_start(start, recipe)
+    with run_folder(run) if first else nullcontext():
         if first:
             open_run(run, recipe, resume)
         kind = load_method(recipe.method)
@@ -75,10 +77,12 @@ def train(
         method = kind(
             recipe.options, slices=recipe.data.slices, seed=recipe.seed * fabric.world_size + fabric.global_rank
         )
+        if source is not None:
+            checkpoint.load_networks(source.checkpoint, method, some=True)
         method.to(fabric.device).train()
         trainer = Trainer(recipe, method, material, run, fabric, on_progress if first else None, cancel)
         try:
-            trainer.start(resume)
+            trainer.start(resume, source)
             trainer.run_all()
         except (RuntimeError, MemoryError) as error:
             raise _explained(error, recipe, trainer) from error
@@ -121,7 +125,7 @@ class Trainer:
         )
         torch.use_deterministic_algorithms(True, warn_only=True)
 
-    def start(self, resume: bool) -> None:
+    def start(self, resume: bool, source: Run | None = None) -> None:
         """From the newest checkpoint, or from the beginning (which is a checkpoint too)."""
         folder = checkpoint.newest(self.run) if resume else None
         if folder is not None:
@@ -138,7 +142,7 @@ class Trainer:
             if facts["better"] and self.fabric.is_global_zero:  # a kill may have come between the two
                 checkpoint.mark_best(self.run, folder, self.figure, facts["figures"][self.figure])
         if self.fabric.is_global_zero:
-            write_facts(self.run, self.recipe, self.method, self.material)
+            write_facts(self.run, self.recipe, self.method, self.material, None if self.iteration else source)
             self.journal = Journal(self.run, self.iteration)
 
     def run_all(self) -> None:
@@ -187,10 +191,15 @@ class Trainer:
         for name, value in figures.items():
             if not math.isfinite(value):
                 raise ResourceError(
-                    f"Training has diverged: the loss '{name}' is {value} at step {self.iteration}. The last good "
-                    f"checkpoint (step {max(self.saved, 0)}) is kept in {self.run}. Start again with a smaller "
-                    "learning rate, or in fp32."
+                    f"Training has diverged: the loss '{name}' is {value} at step {self.iteration}. {self.kept()} "
+                    "Start again with a smaller learning rate, or in fp32."
                 )
+
+    def kept(self) -> str:
+        """What an error may promise."""
+        if self.saved < 0:
+            return "There is no checkpoint yet."
+        return f"The last good checkpoint (step {self.saved}) is kept."
 
     def _log(self, figures: Mapping[str, float], speed: float) -> None:
         for name, value in figures.items():
@@ -296,9 +305,9 @@ def _explained(error: Exception, recipe: Recipe, trainer: Trainer) -> Exception:
     if not short:
         return error
     return ResourceError(
-        f"Memory gave out at step {trainer.iteration + 1} (batch {recipe.data.batch}, {recipe.data.size} pixels). The "
-        f"checkpoint of step {max(trainer.saved, 0)} is kept. Use a smaller data.batch (with budget.accumulate to make "
-        "up for it), a smaller data.size, or budget.precision = bf16."
+        f"Memory gave out at step {trainer.iteration + 1} (batch {recipe.data.batch}, {recipe.data.size} pixels). "
+        f"{trainer.kept()} Use a smaller data.batch (with budget.accumulate to make up for it), a smaller data.size, "
+        "or budget.precision = bf16."
     )
 
 

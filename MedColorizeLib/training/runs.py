@@ -6,6 +6,9 @@ RUN/recipe.toml  data.json  log.csv  validation.csv  curves.png  samples/  event
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,8 @@ from ..errors import InputError, UsageError
 from ..imaging.atomic import AtomicTarget, write_atomically
 from . import checkpoint
 from .dataset import spread
+from .journal import read_table
+from .lock import RunLock
 from .recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -23,11 +28,36 @@ if TYPE_CHECKING:
     from .collect import Material
 
 
+@contextmanager
+def run_folder(run: Path) -> Iterator[None]:
+    """A run's folder, locked. A start that trained nothing takes away what it put there; the corrected one can begin."""
+    made = not run.exists()
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        with RunLock(run):
+            fresh = not _left(run)
+            try:
+                yield
+            except BaseException:
+                if fresh and not checkpoint.complete(run) and not read_table(run / "log.csv"):
+                    for path in _left(run):
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+                raise
+    finally:
+        if made:
+            with suppress(OSError):  # not empty: a run, or another trainer's
+                run.rmdir()
+
+
+def _left(run: Path) -> list[Path]:
+    return [path for path in run.iterdir() if path.name != "lock"]
+
+
 def open_run(run: Path, recipe: Recipe, resume: bool) -> None:
     """Make the folder of a new run, or check that a resumed one is trained by the same recipe."""
     path = run / "recipe.toml"
     if not path.exists():
-        if any(path.name != "lock" for path in run.iterdir()):
+        if _left(run):
             raise UsageError(f"{run} is not empty and holds no run. Choose another folder (--out).")
         write_atomically(path, recipe.to_toml())
         return
@@ -46,10 +76,27 @@ def open_run(run: Path, recipe: Recipe, resume: bool) -> None:
     write_atomically(path, recipe.to_toml())
 
 
-def write_facts(run: Path, recipe: Recipe, method: Method, material: Material) -> None:
+def read_start(run: Path, recipe: Recipe) -> Run:
+    """The run whose weights another one is to begin with; it must be one of the same method."""
+    source = read_run(run)
+    if source.recipe.method != recipe.method:
+        raise UsageError(
+            f"{run} trained '{source.recipe.method}', and its weights can't start '{recipe.method}'. Give a run of the "
+            "same method with --start, or train from the beginning without it."
+        )
+    return source
+
+
+def write_facts(run: Path, recipe: Recipe, method: Method, material: Material, start: Run | None = None) -> None:
     """data.json (counts and notes, no names) and, once, the probe on which an export compares its numbers."""
+    path = run / "data.json"
     facts = {"recipe": recipe.name, "modality": material.modality, **material.facts, "method_notes": method.notes()}
-    write_atomically(run / "data.json", json.dumps(facts, indent=1))
+    if start is None and path.is_file():
+        facts["start"] = json.loads(path.read_text()).get("start")
+    elif start is not None:
+        name = start.facts.get("recipe", start.recipe.name)
+        facts["start"] = f"begun with the weights of '{name}' at step {start.checkpoint_facts['iteration']}"
+    write_atomically(path, json.dumps(facts, indent=1))
     probe = run / "probe.npy"
     if not probe.exists():
         pairs = material.validate or material.train

@@ -390,7 +390,7 @@ def test_an_old_run_is_neither_overwritten_nor_resumed_as_something_else(
 
 
 def test_a_start_that_failed_leaves_nothing_and_the_corrected_command_works(folders: Folders, tmp_path: Path) -> None:
-    """A forgotten folder, a size the network can't take, weights that aren't there: correct it and start again."""
+    """A forgotten folder, a folder without scans, a change of mind: correct it and start again."""
     run, cache = tmp_path / "runs" / "mine", tmp_path / "cache"
     with pytest.raises(UsageError, match="--gray"):
         train(recipe_of(tmp_path), Folders(None, folders.color), run, device="cpu", cache=cache)
@@ -411,7 +411,7 @@ def test_memory_that_gives_out_in_the_first_step_leaves_nothing(
     folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Poisoned(monkeypatch, at=1, error=MemoryError())
-    with pytest.raises(ResourceError, match=r"Memory gave out at step 1 .*Nothing was trained"):
+    with pytest.raises(ResourceError, match=r"Memory gave out at step 1 .*no checkpoint yet"):
         train(recipe_of(tmp_path), folders, tmp_path / "run", device="cpu", cache=tmp_path / "cache")
     assert not (tmp_path / "run").exists()
 
@@ -518,3 +518,22 @@ def test_our_method_learns_from_photographs_alone_without_any_gray_folder(folder
     header = (tmp_path / "run" / "log.csv").read_text().splitlines()[0]
     assert "G_photograph" in header
     assert "G_simulated" not in header  # what has no weight is not computed either
+
+
+def test_a_run_begins_with_the_weights_of_another_and_says_so(folders: Folders, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = train(recipe_of(tmp_path, TINY, "iterations=2"), folders, tmp_path / "first", device="cpu", cache=cache)
+    second, still = tmp_path / "second", ["iterations=1", "options.learning_rate=1e-12"]
+    train(recipe_of(tmp_path, TINY, *still), folders, second, start=first, device="cpu", cache=cache)
+    begun = read_run(second, "last").method().networks()
+    for name, network in read_run(first).method().networks().items():
+        for key, value in network.state_dict().items():
+            assert torch.allclose(begun[name].state_dict()[key], value, atol=1e-6)
+    said = json.loads((second / "data.json").read_text())["start"]
+    assert "at step 2" in said
+    longer = recipe_of(tmp_path, TINY, "iterations=2", *still[1:])
+    train(longer, folders, second, resume=True, device="cpu", cache=cache)
+    assert json.loads((second / "data.json").read_text())["start"] == said
+    other = recipe_of(tmp_path, TINY.replace('"cyclegan"', '"liang"'))
+    with pytest.raises(UsageError, match="same method"):
+        train(other, folders, tmp_path / "third", start=first, device="cpu", cache=cache)

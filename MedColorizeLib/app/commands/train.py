@@ -15,6 +15,7 @@ examples:
   medcolorize train cyclegan-resnet9 --gray mr/ --color cryo/ --out runs/quick --set size=128 --set iterations=2000
   medcolorize train colormedgan --gray mr/ --color cryo/ --out runs/head --resume
   medcolorize train segmentation-unet --gray mr/ --labels labels/ --out runs/seg
+  medcolorize train medcolorize-body-ct --data my.toml --gray ct/ --color cryo/ --out runs/mine --start runs/body
   torchrun --nproc-per-node 4 -m MedColorizeLib.app.cli train colormedgan ... --set batch=4
 
 Images: volumes (NIfTI, NRRD, MHA, DICOM) and folders of pictures. `medcolorize methods --recipes` lists the recipes.
@@ -42,6 +43,8 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
                         help="a TOML file laid over the recipe: which images, which are held out")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
                         help="change one value of the recipe, e.g. --set data.batch=2 (may be repeated)")  # fmt: skip
+    parser.add_argument("--start", type=Path, metavar="RUN",
+                        help="begin with the weights of another run of the same method")  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared slices are kept")
@@ -62,6 +65,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         Folders(args.gray, args.color, args.labels),
         args.out,
         resume=args.resume,
+        start=args.start,
         device=args.device,
         cache=args.cache,
         on_progress=console.progress,
