@@ -68,18 +68,35 @@ def _recipes() -> list[dict[str, str]]:
 def devices(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
     """Where work can run, and how much memory is free there."""
     import os
+    from importlib import metadata
 
     found: list[dict[str, Any]] = [{"name": "cpu", "title": "CPU", "cores": os.cpu_count() or 1}]
     try:
-        import torch
-    except ImportError:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
         return {"torch": "", "devices": found}
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
+    if graphics_driver():
+        import torch
+
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
             free, total = torch.cuda.mem_get_info(index)
             name = torch.cuda.get_device_name(index)
             found.append({"name": f"cuda:{index}", "title": name, "free": free, "total": total})
-    return {"torch": torch.__version__, "devices": found}
+    return {"torch": version, "devices": found}
+
+
+def graphics_driver() -> bool:
+    """False where PyTorch can't have a graphics card to compute on: importing it to learn that takes seconds."""
+    import ctypes
+    import sys
+
+    if Path("/dev/kfd").exists():  # AMD's
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:

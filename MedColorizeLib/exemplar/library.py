@@ -136,7 +136,7 @@ class ReferenceLibrary:
         """The reference with this hash, in the turn that suits the slices best."""
         with reading(self.path) as database:
             row = database.execute("SELECT number FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
-        places = np.flatnonzero(self._numbers == row[0]) if row is not None else ()
+        places = np.flatnonzero(self._numbers == (-1 if row is None else row[0]))
         if not len(places):
             raise InputError(f"The picture that was chosen is no longer in {self.path}. Choose another one.")
         best, turn = self._sums(slices)
@@ -150,8 +150,7 @@ class ReferenceLibrary:
         total = np.zeros((len(hashing.TURNS), len(self)), np.int64)
         for gray in slices:
             total += hashing.distances(self._hashes, hashing.turned(cropped(gray)))
-        turn = total.argmin(axis=0)
-        return total[turn, np.arange(len(self))], turn
+        return total.min(axis=0), total.argmin(axis=0)
 
     def references(self) -> list[Reference]:
         """Every picture, in the order of the library."""

@@ -159,6 +159,28 @@ def test_segmentation_and_label_map_colour_alike(panel: Panel) -> None:
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeNode") == before
 
 
+def test_graphics_cards_are_offered_with_their_memory(panel: Panel) -> None:
+    panel.colorize.showDevices(
+        [
+            {"name": "cpu", "title": "CPU", "cores": 8},
+            {"name": "cuda:0", "title": "A card", "free": 21 << 30, "total": 24 << 30},
+        ]
+    )
+    combo = panel.ui.deviceComboBox
+    assert [combo.itemText(n) for n in range(combo.count)] == [
+        "Automatic",
+        "CPU",
+        "A card (21.0 GB of 24.0 GB free)",
+    ]
+    combo.currentIndex = 2
+    assert panel.parameters.device == "cuda:0"
+    source = add_ball()
+    panel.parameters.inputVolume = source
+    assert panel.colorize._request().content()[0]["device"] == "cuda:0"
+    panel.colorize.showDevices([])  # the card is gone: what is left stays usable
+    assert combo.count == 2
+
+
 def test_preview_shows_the_slice_of_the_red_view(panel: Panel) -> None:
     add_ball()
     panel.choose_model(PALETTE)

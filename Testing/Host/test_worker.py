@@ -285,3 +285,18 @@ def test_lines_hold_what_json_cannot() -> None:
     assert line.isascii()
     for noise in ("", "WARNING: x", "{not json", "[1]", '{"other": 1}', '{"event": 3}'):
         assert protocol.decode(noise) is None
+
+
+def test_devices_are_those_that_torch_computes_on(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    found = tasks.devices({}, tmp_path, lambda event: None, CancelToken())
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    assert [device["name"] for device in found["devices"]] == ["cpu", *(f"cuda:{n}" for n in range(cards))]
+    assert all(0 < device["free"] <= device["total"] for device in found["devices"][1:])
+    assert found["torch"] == torch.__version__
+    if not cards and not tasks.graphics_driver():  # without a card the answer comes without torch, at once
+        code = (
+            "import sys; from pathlib import Path; from MedColorizeLib.app import tasks\n"
+            "tasks.devices({}, Path(), None, None); sys.exit('torch' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
