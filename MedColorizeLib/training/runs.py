@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def run_folder(run: Path) -> Iterator[None]:
-    """A run's folder, locked. A start that trained nothing takes away what it put there; the corrected one can begin."""
+    """A run's folder, locked. A start that trained nothing takes back what it put there; the next can begin."""
     made = not run.exists()
     run.mkdir(parents=True, exist_ok=True)
     try:
