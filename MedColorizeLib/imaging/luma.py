@@ -27,20 +27,31 @@ def fit_gamut(
 
     Also returns where colour left the gamut and so gave up more than a tenth of its chroma (`free`: was clipped).
     """
-    proposal = np.nan_to_num(np.asarray(proposal, dtype=np.float32), nan=0.0, posinf=255.0, neginf=0.0)
+    proposal = np.asarray(proposal, dtype=np.float32)
+    if not np.isfinite(np.sum(proposal)):
+        proposal = np.nan_to_num(proposal, nan=0.0, posinf=255.0, neginf=0.0)
     if fidelity == "free":
         outside = ((proposal < -0.5) | (proposal > 255.5)).any(axis=-1)
         return np.clip(np.rint(proposal), 0, 255).astype(np.uint8), np.asarray(outside)
     own = luma(proposal).astype(np.float32)
     target = target_luma(own, gray, fidelity)
-    chroma = proposal - own[..., None]
-    top, bottom = chroma.max(axis=-1), chroma.min(axis=-1)
+    # Channel by channel: NumPy is many times slower at working along so short an axis.
+    chroma = [proposal[..., channel] - own for channel in range(3)]
+    top = np.maximum(np.maximum(chroma[0], chroma[1]), chroma[2])
+    bottom = np.minimum(np.minimum(chroma[0], chroma[1]), chroma[2])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         room = np.minimum(
             np.where(top > 0, (255 - target) / top, np.inf), np.where(bottom < 0, target / -bottom, np.inf)
         )
     kept = np.minimum(room, 1.0).astype(np.float32)
-    colors = np.clip(np.rint(target[..., None] + chroma * kept[..., None]), 0, 255).astype(np.uint8)
+    colors = np.empty(proposal.shape, np.uint8)
+    for channel in range(3):
+        fitted = chroma[channel]
+        fitted *= kept
+        fitted += target
+        np.rint(fitted, out=fitted)
+        np.clip(fitted, 0, 255, out=fitted)
+        colors[..., channel] = fitted
     if fidelity == "exact":
         _mend_rounding(colors, gray)
     return colors, kept < 0.9

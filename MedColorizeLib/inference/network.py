@@ -11,21 +11,20 @@ import logging
 import tempfile
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundles.folder import Bundle, InputFrame
+from ..bundles.folder import Bundle
 from ..errors import ModelError, ResourceError, UsageError
-from ..imaging.colorspaces import luma
-from ..imaging.foreground import SoftMask, soft_mask
+from ..imaging.foreground import soft_mask
 from ..imaging.volume import Volume
-from ..imaging.windows import Window, modality_of
+from ..imaging.windows import modality_of
 from ..progress import CancelToken
 from ..training import frame
+from .framing import Scene, box_of
 from .painter import Subject
 
 if TYPE_CHECKING:
@@ -34,22 +33,6 @@ if TYPE_CHECKING:
 _IN_MEMORY = 256 << 20
 """A whole coloured volume that is larger (other planes than the array's own) is kept in a temporary file."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Scene:
-    """What is worked out once per subject."""
-
-    turn: frame.Orientation
-    gray: NDArray[np.uint8]
-    """(slice, row, column) in the plane's order; a view."""
-    mask: SoftMask | None
-    shape: tuple[int, int]
-    """Rows and columns at the network's mm per pixel."""
-    window: tuple[int, int]
-    center: tuple[float, float]
-    whole: NDArray[np.uint8] | None = None
-    file: Any = None
 
 
 class NetworkPainter:
@@ -78,7 +61,7 @@ class NetworkPainter:
             self._note("This processor has no bfloat16 arithmetic; the network runs in float32.")
         self.precision = precision
         self._network = network.eval().to(self.device)
-        self._scenes: dict[int, tuple[weakref.ref[Subject], _Scene]] = {}
+        self._scenes: dict[int, tuple[weakref.ref[Subject], Scene]] = {}
 
     def describe(self) -> dict[str, Any]:
         """For the provenance."""
@@ -95,13 +78,14 @@ class NetworkPainter:
         scene = self._scene(subject)
         if scene.turn.axes[0] == 0:
             count = scene.gray.shape[0]
-            out = np.empty((stop - start, *subject.gray.shape[1:], 3), np.float32)
+            # Channel by channel in memory: so they come, and so the luminance lock takes them.
+            out = np.empty((stop - start, 3, *subject.gray.shape[1:]), np.float32)
             for k in range(start, stop):
                 if cancel:
                     cancel.check()
                 n = count - 1 - k if scene.turn.flips[0] else k
-                out[k - start] = _undo_plane(scene.turn, self._slice(scene, n))
-            return out
+                out[k - start] = scene.undo(self._slice(scene, n))
+            return np.moveaxis(out, 1, -1)
         if scene.whole is None:
             self._paint_whole(scene, cancel)
         assert scene.whole is not None
@@ -118,7 +102,7 @@ class NetworkPainter:
         if scene.turn.axes[0] != 0 and scene.whole is None:
             self._paint_whole(scene, cancel, tell)
 
-    def _paint_whole(self, scene: _Scene, cancel: CancelToken | None, tell: Callable[[], None] | None = None) -> None:
+    def _paint_whole(self, scene: Scene, cancel: CancelToken | None, tell: Callable[[], None] | None = None) -> None:
         """All slices of a plane across the array's slabs, as codes: computed once, then handed out by slab."""
         shape = (*scene.gray.shape, 3)
         if int(np.prod(shape)) > _IN_MEMORY:
@@ -129,52 +113,30 @@ class NetworkPainter:
         for n in range(shape[0]):
             if cancel:
                 cancel.check()
-            np.rint(np.clip(self._slice(scene, n), 0, 255), out=whole[n], casting="unsafe")
+            np.rint(np.clip(self._slice(scene, n), 0, 255), out=np.moveaxis(whole[n], -1, 0), casting="unsafe")
             if tell:
                 tell()
         scene.whole = whole
 
-    def _scene(self, subject: Subject) -> _Scene:
+    def _scene(self, subject: Subject) -> Scene:
         held = self._scenes.get(id(subject))
         if held is not None and held[0]() is subject:
             return held[1]
-        wanted = self.bundle.input
-        turn = frame.orientation(subject.affine, wanted.plane)  # type: ignore[arg-type]
-        gray = turn.apply(subject.gray)
-        mask = soft_mask(gray, Window(0, 255), turn.mm)
-        native = (gray.shape[1], gray.shape[2])
-        shape = _network_shape(wanted, native, turn)
-        box = _box(mask, native)
-        scale = (shape[0] / native[0], shape[1] / native[1])
-        extent = [(high - low) * factor for (low, high), factor in zip(box, scale, strict=True)]
-        window = tuple(-(-max(wanted.size, int(np.ceil(size))) // wanted.divisor) * wanted.divisor for size in extent)
-        center = tuple((low + high) / 2 * factor for (low, high), factor in zip(box, scale, strict=True))
-        scene = _Scene(turn, gray, mask if wanted.masked else None, shape, window, center)  # type: ignore[arg-type]
+        scene = Scene.of(subject, self.bundle.input)
         key = id(subject)
         self._scenes = {key: (weakref.ref(subject, lambda _: self._scenes.pop(key, None)), scene)}
         return scene
 
-    def _slice(self, scene: _Scene, n: int) -> NDArray[np.float32]:
-        """One slice in the plane's order, (rows, columns, 3) in 0..255."""
-        half = self.bundle.input.slices // 2
-        last = scene.gray.shape[0] - 1
-        stack = []
-        for m in range(n - half, n + half + 1):
-            plane = scene.gray[min(max(m, 0), last)]
-            if scene.mask is not None:
-                inside = scene.mask.slab(min(max(m, 0), last), min(max(m, 0), last) + 1)[0] > 127
-                plane = np.where(inside, plane, 0).astype(np.uint8)
-            stack.append(frame.crop_or_pad(frame.resize(plane, scene.shape), scene.window, scene.center))
-        if scene.mask is not None and not any(plane.any() for plane in stack):
-            return np.repeat(scene.gray[n][..., None], 3, axis=-1).astype(np.float32)  # air alone needs no network
-        rgb = self._run(np.stack(stack))
-        return _back(rgb, scene, scene.gray[n])
+    def _slice(self, scene: Scene, n: int) -> NDArray[np.float32]:
+        """One slice in the plane's order, (3, rows, columns) in 0..255."""
+        stack = scene.stack(n)
+        return scene.back(None if stack is None else self._run(stack), n)  # air alone needs no network
 
-    def _run(self, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(k, H, W) codes -> (H, W, 3) in 0..255."""
+    def _run(self, stack: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(k, H, W) in -1..1 -> (3, H, W) in 0..255."""
         import torch
 
-        tensor = torch.from_numpy(stack.astype(np.float32) / 127.5 - 1)[None]
+        tensor = torch.from_numpy(stack)[None]
         try:
             with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
                 out = self._network(tensor.to(self.device))[0].float()
@@ -190,65 +152,11 @@ class NetworkPainter:
             self.device = torch.device("cpu")
             self._network.to(self.device)
             return self._run(stack)
-        return ((out.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
+        return np.asarray(((out.clamp(-1, 1) + 1) * 127.5).cpu().numpy())
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
         _log.warning(text)
-
-
-def _back(rgb: NDArray[np.float32], scene: _Scene, gray: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """From the network's window to the slice's own pixels; outside the window the slice stays gray.
-
-    Where the network saw another pixel size, only its chroma comes back (bicubic, as measured best): the luma is the
-    slice's own, which no resampling has softened.
-    """
-    native = gray.shape
-    start = [int(np.floor(scene.center[a] - scene.window[a] / 2 + 0.5)) for a in range(2)]
-    inner = tuple(slice(max(start[a], 0), min(start[a] + scene.window[a], scene.shape[a])) for a in range(2))
-    source = tuple(slice(inner[a].start - start[a], inner[a].stop - start[a]) for a in range(2))
-    out = np.repeat(gray[..., None].astype(np.float32), 3, axis=-1)
-    if scene.shape == native:
-        out[inner] = rgb[source]
-        return out
-    chroma = np.zeros((*scene.shape, 3), np.float32)
-    chroma[inner] = rgb[source] - luma(rgb[source])[..., None].astype(np.float32)
-    return out + _enlarged(chroma, native)
-
-
-def _enlarged(picture: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    import torch
-    from torch.nn.functional import interpolate
-
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
-    out = interpolate(tensor, shape, mode="bicubic", align_corners=False, antialias=True)
-    return out[0].permute(1, 2, 0).numpy()
-
-
-def _network_shape(wanted: InputFrame, native: tuple[int, int], turn: frame.Orientation) -> tuple[int, int]:
-    """A slice's rows and columns as the network was trained on them: at its scale, or fitted into its frame."""
-    mm = (turn.mm[1], turn.mm[2])
-    if wanted.spacing:
-        return frame.scaled_shape(native, mm, wanted.spacing)
-    longer = max(native[0] * mm[0], native[1] * mm[1])
-    return frame.scaled_shape(native, mm, longer / wanted.size)
-
-
-def _undo_plane(turn: frame.Orientation, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One (rows, columns, 3) slice back to the array's own order of its two in-plane axes."""
-    turned = picture[:: -1 if turn.flips[1] else 1, :: -1 if turn.flips[2] else 1]
-    return turned if turn.axes[1] < turn.axes[2] else turned.transpose(1, 0, 2)
-
-
-def _box(mask: SoftMask, native: tuple[int, int]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Rows and columns between which the body lies, in native pixels, from the coarse mask."""
-    inside = mask.coarse.max(axis=0) > 127
-    box = []
-    for axis, step in ((1, mask.steps[1]), (0, mask.steps[2])):
-        found = np.flatnonzero(inside.any(axis=axis))
-        limit = native[0] if axis == 1 else native[1]
-        box.append((found[0] * step, min(limit, (found[-1] + 1) * step)) if len(found) else (0, limit))
-    return box[0], box[1]
 
 
 def _short_of_memory(error: Exception) -> bool:
@@ -308,6 +216,6 @@ def _fits(bundle: Bundle, volume: Volume) -> bool:
 
     turn = frame.orientation(volume.affine, wanted.plane)  # type: ignore[arg-type]
     mask = soft_mask(turn.apply(volume.array), auto_window(volume), turn.mm)
-    box = _box(mask, (turn.apply(volume.array).shape[1], turn.apply(volume.array).shape[2]))
+    box = box_of(mask, (turn.apply(volume.array).shape[1], turn.apply(volume.array).shape[2]))
     extent = max((high - low) * mm for (low, high), mm in zip(box, turn.mm[1:], strict=True))
     return extent <= 1.4 * wanted.size * wanted.spacing

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from monai.losses import PatchAdversarialLoss
 from torch import Tensor
 
 AdversarialForm = Literal["lsgan", "lsgan-sigmoid", "log"]
@@ -19,6 +18,9 @@ class Adversarial:
     gradient vanishes where the discriminator is sure); `log`: -log sigmoid(D), as the papers print eq. 1."""
 
     def __init__(self, form: AdversarialForm = "lsgan") -> None:
+        # Here, not above: MONAI takes longer to load than a head to colour, and colouring needs no loss.
+        from monai.losses import PatchAdversarialLoss
+
         self.form = form
         self._loss = (
             PatchAdversarialLoss(criterion="bce")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from monai.networks.nets import PatchDiscriminator
 from torch import Tensor, nn
 
 
@@ -14,6 +13,8 @@ class PatchGAN(nn.Module):
 
     def __init__(self, in_channels: int = 3, *, width: int = 64) -> None:
         super().__init__()
+        from monai.networks.nets import PatchDiscriminator  # slow to load, and colouring needs no discriminator
+
         self.net = PatchDiscriminator(2, width, in_channels, num_layers_d=3, norm="INSTANCE", bias=True)
 
     def forward(self, image: Tensor) -> Tensor:

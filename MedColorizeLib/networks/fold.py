@@ -8,10 +8,10 @@ replaces three equal input channels by one. Not for: training (a folded network 
 from __future__ import annotations
 
 import copy
+import sys
 from itertools import pairwise
 from typing import TypeVar
 
-from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
@@ -50,7 +50,9 @@ def _without_parametrization(module: nn.Module) -> None:
 
 def _fold_batch_norm(module: nn.Module) -> None:
     """Batch norms that directly follow a convolution in a `Sequential` or in MONAI's block."""
-    if isinstance(module, Convolution):
+    # Where MONAI was never loaded (it takes seconds), nothing can be its block.
+    blocks = sys.modules.get("monai.networks.blocks")
+    if blocks is not None and isinstance(module, blocks.Convolution):
         children = dict(module.named_children())
         convolution, adn = children["conv"], children.get("adn")
         if adn is None or not isinstance(convolution, nn.Conv2d):

@@ -1,0 +1,151 @@
+"""One scan as a network was trained to see it: plane, mm per pixel, black air, window; and the way back to its voxels.
+
+Every slice is framed once, though each is looked at as often as the network takes neighbours. Imports torch only where
+something is resampled. Not for: running networks (`network`) or what training does to its pictures (`training.frame`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundles.folder import InputFrame
+from ..imaging.colorspaces import LUMA
+from ..imaging.foreground import SoftMask, soft_mask
+from ..imaging.windows import Window
+from ..training import frame
+from .painter import Subject
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Framed:
+    """One slice in the network's window."""
+
+    codes: NDArray[np.uint8]
+    values: NDArray[np.float32]
+    """The same as the network takes it: -1 to 1."""
+    empty: bool
+
+
+@dataclass
+class Scene:
+    """What is worked out once per subject."""
+
+    turn: frame.Orientation
+    gray: NDArray[np.uint8]
+    """(slice, row, column) in the plane's order; a view."""
+    body: SoftMask
+    masked: bool
+    slices: int
+    shape: Pair
+    """Rows and columns at the network's mm per pixel."""
+    window: Pair
+    center: tuple[float, float]
+    whole: NDArray[np.uint8] | None = None
+    """All slices coloured, where the plane lies across the array's slabs."""
+    file: Any = None
+    _held: dict[int, Framed] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, subject: Subject, wanted: InputFrame) -> Scene:
+        """The scene of a subject for a network."""
+        turn = frame.orientation(subject.affine, wanted.plane)  # type: ignore[arg-type]
+        gray = turn.apply(subject.gray)
+        mask = soft_mask(gray, Window(0, 255), turn.mm)
+        native = (gray.shape[1], gray.shape[2])
+        shape = _network_shape(wanted, native, turn)
+        box = box_of(mask, native)
+        scale = (shape[0] / native[0], shape[1] / native[1])
+        extent = [(high - low) * factor for (low, high), factor in zip(box, scale, strict=True)]
+        window = [-(-max(wanted.size, int(np.ceil(size))) // wanted.divisor) * wanted.divisor for size in extent]
+        center = [(low + high) / 2 * factor for (low, high), factor in zip(box, scale, strict=True)]
+        return cls(
+            turn, gray, mask, wanted.masked, wanted.slices, shape, (window[0], window[1]), (center[0], center[1])
+        )
+
+    def framed(self, n: int) -> Framed:
+        """Slice `n` in the network's window; beyond the ends, the last one."""
+        n = min(max(n, 0), len(self.gray) - 1)
+        if n in self._held:
+            return self._held[n]
+        plane = self.gray[n]
+        if self.masked:
+            plane = np.where(self.inside(n), plane, np.uint8(0))
+        codes = frame.crop_or_pad(frame.resize(plane, self.shape), self.window, self.center)
+        made = Framed(codes, codes.astype(np.float32) / 127.5 - 1, not codes.any())
+        while len(self._held) > self.slices:  # as many as one step to the next slice needs
+            del self._held[next(iter(self._held))]
+        self._held[n] = made
+        return made
+
+    def inside(self, n: int) -> NDArray[np.bool_]:
+        """Where the body is in slice `n`, (row, column)."""
+        return self.body.slab(n, n + 1)[0] > 127
+
+    def stack(self, n: int) -> NDArray[np.float32] | None:
+        """What the network is given to colour slice `n`, (k, H, W); None where it would see air alone."""
+        half = self.slices // 2
+        around = [self.framed(m) for m in range(n - half, n + half + 1)]
+        if self.masked and all(one.empty for one in around):
+            return None
+        return np.stack([one.values for one in around])
+
+    def back(self, rgb: NDArray[np.float32] | None, n: int) -> NDArray[np.float32]:
+        """The network's (3, H, W) in 0..255 on slice `n`'s own pixels; where there is none the slice stays gray.
+
+        Where the network saw another pixel size, only its chroma comes back (bicubic, as measured best): the luma is
+        the slice's own, which no resampling has softened.
+        """
+        own = self.gray[n].astype(np.float32)
+        out = np.empty((3, *own.shape), np.float32)
+        out[:] = own
+        if rgb is None:
+            return out
+        start = [int(np.floor(self.center[a] - self.window[a] / 2 + 0.5)) for a in range(2)]
+        inner = [slice(max(start[a], 0), min(start[a] + self.window[a], self.shape[a])) for a in range(2)]
+        seen = rgb[:, *(slice(inner[a].start - start[a], inner[a].stop - start[a]) for a in range(2))]
+        if self.shape == own.shape:
+            out[:, *inner] = seen
+            return out
+        chroma = np.zeros((3, *self.shape), np.float32)
+        chroma[:, *inner] = seen - (seen[0] * LUMA[0] + seen[1] * LUMA[1] + seen[2] * LUMA[2]).astype(np.float32)
+        out += _enlarged(chroma, own.shape)
+        return out
+
+    def undo(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One (3, rows, columns) slice in the array's own order of its two in-plane axes."""
+        turned = picture[:, :: -1 if self.turn.flips[1] else 1, :: -1 if self.turn.flips[2] else 1]
+        return turned if self.turn.axes[1] < self.turn.axes[2] else turned.transpose(0, 2, 1)
+
+
+def _enlarged(picture: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    import torch
+    from torch.nn.functional import interpolate
+
+    out = interpolate(torch.from_numpy(picture)[None], shape, mode="bicubic", align_corners=False, antialias=True)
+    return np.asarray(out[0].numpy())
+
+
+def _network_shape(wanted: InputFrame, native: Pair, turn: frame.Orientation) -> Pair:
+    """A slice's rows and columns as the network was trained on them: at its scale, or fitted into its frame."""
+    mm = (turn.mm[1], turn.mm[2])
+    if wanted.spacing:
+        return frame.scaled_shape(native, mm, wanted.spacing)
+    longer = max(native[0] * mm[0], native[1] * mm[1])
+    return frame.scaled_shape(native, mm, longer / wanted.size)
+
+
+def box_of(mask: SoftMask, native: Pair) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Rows and columns between which the body lies, in native pixels, from the coarse mask."""
+    inside = mask.coarse.max(axis=0) > 127
+    box = []
+    for axis, step in ((1, mask.steps[1]), (0, mask.steps[2])):
+        found = np.flatnonzero(inside.any(axis=axis))
+        limit = native[0] if axis == 1 else native[1]
+        box.append((found[0] * step, min(limit, (found[-1] + 1) * step)) if len(found) else (0, limit))
+    return box[0], box[1]
