@@ -28,6 +28,7 @@ from ..progress import CancelToken, OnProgress, Progress
 from .papers_data import Sources, Task, make_task
 
 if TYPE_CHECKING:
+    from ..evaluation.frechet import Features
     from ..training.recipe import Recipe
     from .papers_slices import Slices
 
@@ -147,7 +148,8 @@ class Bench:
         if task.truth is not None:
             scores = against_truth(row.key, number, colored, task.truth, facts, task.notes)
         else:
-            scores = against_gray(row.key, number, colored, task.test_gray, task.reference, facts, task.notes)
+            features = _inception()
+            scores = against_gray(row.key, number, colored, task.test_gray, task.reference, facts, task.notes, features)
         self._sample(name, task, colored)
         write_atomically(self.out / "runs" / f"{name}.json", json.dumps(scores.to_dict()))
         shutil.rmtree(folder, ignore_errors=True)
@@ -280,6 +282,16 @@ def color_pictures(method: Any, gray: NDArray[np.uint8], cancel: CancelToken | N
             color = method.generate(slices.repeat(1, method.slices, 1, 1)).float().clamp(-1, 1)
             out[n] = ((color[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return out
+
+
+def _inception() -> Features | None:
+    """The space of the FID, where its weights lie in torch's cache."""
+    from ..networks.inception import inception_features
+
+    try:
+        return inception_features()
+    except ModelError:
+        return None
 
 
 def _changed(name: str, options: dict[str, Any], data: dict[str, Any], steps: int, seed: int) -> Recipe:

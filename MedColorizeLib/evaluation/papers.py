@@ -30,6 +30,8 @@ class Column:
     higher_is_better: bool
     definition: str
     digits: int = 4
+    stand_in: str = ""
+    """What ours is called where the published metric can't be had and another is taken, never by the same name."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,12 @@ LUMA = (
     Column("luma_ssim", "SSIM", True, "luma against the gray input, Gaussian window 11, sigma 1.5", 3),
     Column("luma_psnr", "PSNR", True, "dB, luma against the gray input, peak 255", 3),
     Column(
-        "distance", "FID", False, "ours: a Frechet distance of Lab statistics to the held-out cryosections, not FID", 2
+        "distance",
+        "FID",
+        False,
+        "of the coloured slices to the held-out cryosections",
+        2,
+        "Frechet distance (Lab statistics, 23 numbers a picture)",
     ),
 )
 
@@ -30,7 +35,8 @@ _BRAIN_PROTOCOL = (
     "Unpaired training, batch 1; the published run is 8 epochs of 1707 pairs.",
     "Luma SSIM and PSNR of the network's own output against its gray input, without a luminance lock, over slices of "
     "the held-out subjects. A copy of the gray input would score 1 and infinity: read them with the colour.",
-    "FID needs Inception weights; ours is a Frechet distance in another space and must not be compared with it.",
+    "FID needs Inception's weights, which don't come with MedColorize: where they are missing, another distance stands "
+    "in under its own name, and must not be compared with FID.",
 )
 _CHEN_REMARKS = (
     "The paper is not consistent: FID 84.81 stands beside SSIM .901, .857 and .90, and 'without segmentation' of table "

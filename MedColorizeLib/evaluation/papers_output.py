@@ -14,7 +14,7 @@ from typing import Any
 from .. import __version__
 from .papers import Budget, Column, Score, Table
 from .papers_findings import CHANCE, try_findings
-from .papers_scores import RunScores, against_proposal, average, between_runs, order_of_rows
+from .papers_scores import RunScores, against_proposal, average, between_runs, name_of_ours, order_of_rows
 
 SCHEMA = "medcolorize-papers/1"
 Finished = Mapping[str, Sequence[RunScores]]
@@ -32,10 +32,9 @@ def score_text(score: Score | None, digits: int) -> str:
 def markdown(table: Table, budget: Budget, finished: Finished, data_notes: Sequence[str], runs: int) -> str:
     """The page a person reads."""
     lines = [f"# {table.paper}: {table.title}", "", *_budget(table, budget, runs)]
-    heads = [f"{c.title} {'↑' if c.higher_is_better else '↓'}" for c in table.columns]
     lines += [
-        "| Row | " + " | ".join(f"{head}, published | ours" for head in heads) + " |",
-        "|---|" + "---:|---:|" * len(heads),
+        "| Row | " + " | ".join(_heads(column, finished) for column in table.columns) + " |",
+        "|---|" + "---:|---:|" * len(table.columns),
     ]
     for row in table.rows:
         mine = finished.get(row.key, ())
@@ -51,10 +50,27 @@ def markdown(table: Table, budget: Budget, finished: Finished, data_notes: Seque
         lines.append(f"| **{row.title}** | " + " | ".join(f"**{cell}**" for cell in cells) + " |")
     lines += ["", *_comparison(table, finished), *_findings(table, finished), *_list("Protocol", table.protocol)]
     lines += _list("Data of this run", data_notes)
-    lines += _list("What is measured", [f"{c.title}: {c.definition}" for c in table.columns])
+    lines += _list("What is measured", [text for column in table.columns for text in _definitions(column, finished)])
     lines += _list("Remarks", table.remarks)
     lines += _list(f"How the rows were {'trained' if table.trains else 'made'}", _trained(table, finished))
     return "\n".join(lines) + f"\nMedColorize {__version__}. Synthetic colour: not for diagnosis.\n"
+
+
+def _heads(column: Column, finished: Finished) -> str:
+    """Two cells. Ours has its own name where it is not the published quantity."""
+    arrow = "↑" if column.higher_is_better else "↓"
+    ours = name_of_ours(column, finished)
+    return f"{column.title} {arrow}, published | " + ("ours" if ours == column.title else f"{ours} {arrow}, ours")
+
+
+def _definitions(column: Column, finished: Finished) -> list[str]:
+    ours = name_of_ours(column, finished)
+    if ours == column.title:
+        return [f"{column.title}: {column.definition}"]
+    return [
+        f"{column.title}: published; not computed here.",
+        f"{ours}: ours, {column.definition}; another quantity than {column.title}, never to be compared with it.",
+    ]
 
 
 def _budget(table: Table, budget: Budget, runs: int) -> list[str]:
@@ -117,9 +133,11 @@ def _comparison(table: Table, finished: Finished) -> list[str]:
         published, ours = order_of_rows(table, finished, column.key)
         if len(ours) < 2:
             continue
+        name = name_of_ours(column, finished)
         same = "the same order as published" if published == ours else "another order than published"
+        by = "" if name == column.title else f" by {column.title}"
         items.append(
-            f"{column.title}, best first: {', '.join(titles[key] for key in ours)} ({same}: "
+            f"{name}, best first: {', '.join(titles[key] for key in ours)} ({same}{by}: "
             f"{', '.join(titles[key] for key in published)})."
         )
         for row in table.rows:
@@ -130,7 +148,7 @@ def _comparison(table: Table, finished: Finished) -> list[str]:
             parts = [f"p = {p:.2g}"] if math.isfinite(p) else []
             parts += [f"runs differ by {seed:.{column.digits}f}"] if math.isfinite(seed) else []
             if parts:
-                items.append(f"{column.title}, {row.title} against {titles[table.proposal]}: {', '.join(parts)}.")
+                items.append(f"{name}, {row.title} against {titles[table.proposal]}: {', '.join(parts)}.")
     note = "p: Wilcoxon's signed-rank test, paired by picture, scores averaged over runs. The papers give none."
     return _list("Comparison", [*items, note] if items else [])
 
@@ -200,6 +218,9 @@ def to_document(
             }
             for one in try_findings(table, finished)
         ],
+        "metrics": {
+            column.key: {"published": column.title, "ours": name_of_ours(column, finished)} for column in table.columns
+        },
         "rows": [
             {
                 "key": row.key,

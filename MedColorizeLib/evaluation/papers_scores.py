@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ..imaging.colorspaces import luma_codes
 from . import fidelity
-from .frechet import picture_distance
+from .frechet import Features, picture_distance
 from .fsim import fsim, fsimc
-from .papers import Score, Table
+from .papers import Column, Score, Table
 from .planes import colorfulness
 
 Pictures = NDArray[np.uint8]
@@ -35,6 +35,8 @@ class RunScores:
     """How it was trained: steps, seconds, notes of the method."""
     data: Sequence[str] = ()
     """Sentences on the pictures it was trained and judged on."""
+    called: Mapping[str, str] = field(default_factory=dict)
+    """Names of scores that are not always the same quantity, such as a Frechet distance in one of several spaces."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,16 +76,21 @@ def against_gray(
     reference: Sequence[Pictures],
     facts: Mapping[str, Any],
     data: Sequence[str] = (),
+    features: Features | None = None,
 ) -> RunScores:
-    """ColorMedGAN's scores: luma of pictures (n, H, W, 3) against the gray input, and the distance to real colour."""
+    """ColorMedGAN's scores: luma of pictures (n, H, W, 3) against the gray input, and the distance to real colour.
+
+    Only with `features` that are Inception's is that distance the FID.
+    """
     luma = [luma_codes(picture) for picture in colored]
     per_picture = {
         "luma_ssim": [fidelity.ssim(a, b) for a, b in zip(luma, gray, strict=True)],
         "luma_psnr": [fidelity.psnr(a, b) for a, b in zip(luma, gray, strict=True)],
     }
-    distance = picture_distance(list(colored), list(reference))
+    distance = picture_distance(list(colored), list(reference), features)
     notes = {"distance": f"{distance.name}, {distance.pictures[0]} against {distance.pictures[1]} pictures"}
-    return RunScores(row, run, per_picture, {"distance": distance.value}, {**facts, **notes}, data)
+    named = {"distance": distance.name}
+    return RunScores(row, run, per_picture, {"distance": distance.value}, {**facts, **notes}, data, named)
 
 
 def against_slices(
@@ -106,6 +113,13 @@ def against_slices(
     }
     mean = {"entropy of the gray input": round(float(np.mean(entropies[1])), 3)}
     return RunScores(row, run, per_picture, {}, {**facts, **mean}, data)
+
+
+def name_of_ours(column: Column, finished: Mapping[str, Sequence[RunScores]]) -> str:
+    """The column's title, or what our figures in it really are."""
+    runs = [run for each in finished.values() for run in each]
+    names = dict.fromkeys(run.called.get(column.key, column.stand_in or column.title) for run in runs)
+    return " or ".join(names) or column.title
 
 
 def average(runs: Sequence[RunScores], key: str) -> Score:

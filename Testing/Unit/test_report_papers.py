@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from MedColorizeLib.app.cli import main
 from MedColorizeLib.errors import UsageError
-from MedColorizeLib.evaluation.papers import Budget, budget_of, find_table, table_names
+from MedColorizeLib.evaluation.papers import Budget, Table, budget_of, find_table, table_names
 from MedColorizeLib.evaluation.papers_output import markdown, score_text, to_csv, to_document
 from MedColorizeLib.evaluation.papers_scores import (
     RunScores,
@@ -141,6 +142,53 @@ def test_outputs_put_published_beside_ours() -> None:
     assert float(mean["published_mean"]) == 26.9733
     assert float(mean["mean"]) == pytest.approx(average(finished()["proposal"], "psnr")[0], rel=1e-5)
     json.dumps(to_document(table, budget, finished(), [], 2), allow_nan=False)
+
+
+def table_5(*, named: bool) -> tuple[Table, dict[str, list[RunScores]]]:
+    table = find_table("colormedgan-5")
+    called = {"distance": "FID"} if named else {}
+    values = {"luma_ssim": [0.5, 0.6, 0.7], "luma_psnr": [20.0, 21.0, 22.0]}
+    return table, {
+        row.key: [RunScores(row.key, 0, values, {"distance": 100.0 + n}, called=called)]
+        for n, row in enumerate(table.rows)
+    }
+
+
+def test_a_distance_in_another_space_is_never_called_fid_and_the_fid_is() -> None:
+    budget = Budget("tiny", 4, 64)
+    table, other = table_5(named=False)
+    text = markdown(table, budget, other, [], 1)
+    header = next(line for line in text.splitlines() if line.startswith("| Row"))
+    cells = [cell.strip() for cell in header.strip("|").split("|")]
+    assert cells[-2] == "FID ↓, published"
+    assert cells[-1] == "Frechet distance (Lab statistics, 23 numbers a picture) ↓, ours"
+    for line in text.splitlines():  # every sentence on our figures names the space
+        assert "FID" not in line or "ublished" in line or "be compared" in line or "paper is not consistent" in line
+    assert "- Frechet distance (Lab statistics, 23 numbers a picture), best first" in text
+    content = to_document(table, budget, other, [], 1)
+    assert content["metrics"]["distance"]["ours"].startswith("Frechet distance")
+    assert content["metrics"]["luma_ssim"] == {"published": "SSIM", "ours": "SSIM"}
+    table, same = table_5(named=True)
+    text = markdown(table, budget, same, [], 1)
+    assert "FID ↓, published | ours |" in text
+    assert "Lab statistics" not in text
+
+
+def test_inception_s_space_gives_the_fid_and_says_so() -> None:
+    class Space:
+        name = "Inception-v3 pool3"
+
+        def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+            return pictures.reshape(len(pictures), -1)[:, :3].astype(float)
+
+    rng = np.random.default_rng(3)
+    pictures = rng.integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
+    plain = against_gray("r", 0, pictures, pictures[..., 0], list(pictures), {})
+    judged = against_gray("r", 0, pictures, pictures[..., 0], list(pictures), {}, features=Space())
+    assert plain.called["distance"] == "Frechet distance (Lab statistics, 23 numbers a picture)"
+    assert plain.called["distance"] == find_table("colormedgan-1").columns[-1].stand_in
+    assert judged.called["distance"] == "FID"
+    assert RunScores.from_dict(json.loads(json.dumps(judged.to_dict()))).called == judged.called
 
 
 def test_score_texts() -> None:
