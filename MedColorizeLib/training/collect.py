@@ -119,7 +119,7 @@ def _sources(
     notes: list[str] = []
     color: list[Source] = []
     gray: list[Source] = []
-    if folders.color is not None and not segmentation:
+    if folders.color is not None and not (segmentation and paired):
         color = select(find_sources(folders.color, data.subject), data.color_include, data.color_exclude)
     elif not segmentation:
         raise UsageError(f"The recipe '{recipe.name}' learns colours: give the folder of colour images with --color.")

@@ -496,6 +496,8 @@ def test_a_feature_net_becomes_the_weight_file_of_perceptual_losses(folders: Fol
     text = 'method = "medical-features"\n[data]\n' + TINY.partition("[data]\n")[2]
     recipe.write_text(text.replace("iterations = 12", "iterations = 2"))
     train(load_recipe(str(recipe)), folders, tmp_path / "run", cache=tmp_path / "cache")
+    facts = read_run(tmp_path / "run", "last").facts
+    assert facts["train/color"]["slices"] and facts["train/gray"]["slices"]  # it learns on photographs too
     file = tmp_path / "features.safetensors"
     assert cli.main(["export", str(tmp_path / "run"), "-o", str(file), "--checkpoint", "last"]) == 0
     trained = read_run(tmp_path / "run", "last").method().net.features.state_dict()  # type: ignore[attr-defined]
