@@ -55,7 +55,7 @@ class Bench:
     ) -> dict[str, Any]:
         """Every row and run that isn't finished yet; returns what `table.json` holds."""
         self._open(resume)
-        finished = self._finished()
+        finished = read_finished(self.out, self.runs)
         todo = [(number, row) for number in range(self.runs) for row in self.table.rows]
         content: dict[str, Any] = {}
         slices: Slices | None = None
@@ -101,18 +101,6 @@ class Bench:
         if self.out.is_dir() and any(self.out.iterdir()):
             raise OutputError(f"{self.out} is not empty and holds no table. Choose another folder.")
         write_atomically(path, json.dumps(state, indent=1))
-
-    def _finished(self) -> dict[str, list[RunScores]]:
-        """What earlier calls left. A file that can't be read is run again."""
-        out: dict[str, list[RunScores]] = {}
-        for path in sorted((self.out / "runs").glob("*.json")):
-            try:
-                one = RunScores.from_dict(json.loads(path.read_text()))
-            except (ValueError, TypeError):
-                continue
-            if one.run < self.runs:
-                out.setdefault(one.row, []).append(one)
-        return out
 
     def _run(
         self, row: Row, number: int, task: Task, on_progress: OnProgress | None, cancel: CancelToken | None
@@ -266,6 +254,19 @@ class Bench:
         write_atomically(self.out / "table.csv", to_csv(self.table, finished))
         write_atomically(self.out / "table.json", json.dumps(content, indent=1))
         return content
+
+
+def read_finished(folder: Path, runs: int) -> dict[str, list[RunScores]]:
+    """What earlier calls left in a folder. A file that can't be read is run again."""
+    out: dict[str, list[RunScores]] = {}
+    for path in sorted((folder / "runs").glob("*.json")):
+        try:
+            one = RunScores.from_dict(json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            continue
+        if one.run < runs:
+            out.setdefault(one.row, []).append(one)
+    return out
 
 
 def color_pictures(method: Any, gray: NDArray[np.uint8], cancel: CancelToken | None = None) -> NDArray[np.uint8]:

@@ -191,6 +191,32 @@ def test_inception_s_space_gives_the_fid_and_says_so() -> None:
     assert RunScores.from_dict(json.loads(json.dumps(judged.to_dict()))).called == judged.called
 
 
+def test_a_page_is_assembled_from_result_folders(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(repository / "Testing" / "Benchmarks"))
+    import papers_page
+
+    _, runs = table_5(named=False)
+    for name, chosen in (("colormedgan-5", runs), ("liang-2", finished()), ("zeng-1", {})):
+        folder = tmp_path / "results" / name
+        (folder / "runs").mkdir(parents=True)
+        (folder / "bench.json").write_text(json.dumps({"table": name, "budget": [50, 64], "data": []}))
+        for one in (one for key, each in chosen.items() if key != "perceptual" for one in each):
+            (folder / "runs" / f"{one.row}-{one.run + 1}.json").write_text(json.dumps(one.to_dict()))
+    papers_page.main([str(tmp_path / "results"), "-o", str(tmp_path / "page.md")])
+    text = (tmp_path / "page.md").read_text()
+    assert text.index("## liang-2: Table 2") < text.index("## colormedgan-5: Table 5")
+    assert "--table liang-2 --budget 50 --size 64 --runs 2 -o liang-2/" in text
+    assert "**2 of 3 rows were run.**" in text
+    assert "1.25% of the published training" in text
+    assert text.count("What can be read out of it") == 2
+    assert "| FID ↓, published | Frechet distance" in text
+    last = text.strip().splitlines()[-1]
+    assert last.startswith("Not run for this page:")
+    assert {"zeng-1", "liang-3"} <= set(last.removesuffix(".").replace(",", "").split())
+
+
 def test_score_texts() -> None:
     assert score_text((0.12345, 0.5), 3) == "0.123 ± 0.500"
     assert score_text((math.inf, None), 2) == "∞"
