@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.tissues import tissue_map
-from ..imaging.volume import LabelVolume, Volume, same_grid
 from ..methods.medcolorize import TISSUES
 
 _FAT_HU, _MUSCLE_HU, _BONE_HU, _LUNG_HU = (-150, -30), (20, 90), 180, (-980, -400)
@@ -73,19 +72,6 @@ def body_ct(
         inside_bone = (labels > 0) & (named == _number("bone"))
         out = np.where((named > 0) & agrees, named, np.where(inside_bone, _number("bone"), out)).astype(np.uint8)
     return out
-
-
-def onto(labels: LabelVolume, grid: Volume) -> NDArray[Any]:
-    """The label at the place of each voxel of `grid`, by nearest neighbour in the patient's space; 0 beyond the map."""
-    if same_grid(labels, grid):
-        return labels.array
-    from scipy import ndimage
-
-    # Affines map (i, j, k); arrays are indexed (k, j, i).
-    there = np.linalg.inv(labels.affine) @ grid.affine
-    matrix, shift = there[:3, :3][::-1, ::-1], there[:3, 3][::-1]
-    out = ndimage.affine_transform(labels.array, matrix, shift, output_shape=grid.shape, order=0, cval=0)
-    return np.asarray(out)
 
 
 def _number(tissue: str) -> int:

@@ -218,9 +218,7 @@ def _labels_of(path: Path, grid: Any, settings: DataSettings) -> NDArray[Any]:
 
     if settings.tissues == "none":
         return read.read_labels(path, like=grid).array
-    from .anatomy import onto
-
-    return onto(read.read_labels(path), grid)  # a second sequence of the same head, on voxels of its own
+    return read.read_labels(path, onto=grid).array  # a second sequence of the same head, on voxels of its own
 
 
 def _tissues(

@@ -9,9 +9,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813 - its usual name
 
 from MedColorizeLib.errors import UsageError
-from MedColorizeLib.imaging.volume import LabelVolume, Volume
 from MedColorizeLib.methods.medcolorize import TISSUES
-from MedColorizeLib.training.anatomy import body_ct, head_mr, onto
+from MedColorizeLib.training.anatomy import body_ct, head_mr
 from MedColorizeLib.training.collect import Folders, collect
 from MedColorizeLib.training.recipe import load_recipe
 from MedColorizeLib.training.settings import DataSettings
@@ -74,20 +73,6 @@ def test_ct_is_told_by_density_and_labels_go_before_it() -> None:
     named = body_ct(hounsfield, mask, labels, MM)
     assert named[20, 27, 40] == number("liver")
     assert named[20, 68, 40] == number("fat")
-
-
-def test_labels_of_a_second_sequence_land_where_they_belong() -> None:
-    array = np.zeros((10, 12, 14), np.uint8)
-    array[2:5, 3:6, 4:8] = 7
-    affine = np.diag([2.0, 2.0, 2.0, 1.0])
-    finer = np.diag([1.0, 1.0, 1.0, 1.0])
-    finer[:3, 3] = -0.5
-    grid = Volume(np.zeros((20, 24, 28), np.uint8), finer)
-    out = onto(LabelVolume(array, affine), grid)
-    assert out.shape == grid.shape
-    assert np.array_equal(np.unique(out), [0, 7])
-    assert out.sum() == pytest.approx(8 * array.sum(), rel=0.01)
-    assert (out[4:10, 6:12, 8:16] == 7).all()
 
 
 def test_gray_volumes_are_shown_in_every_plane_that_is_asked_for(tmp_path: Path) -> None:
