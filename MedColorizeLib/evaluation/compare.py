@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,10 @@ from .report_charts import largest
 from .report_document import WARNING, public, summary, to_json
 from .report_numbers import figure, percent
 from .report_pictures import body_box, ribbon_png, slice_png, view
+
+if TYPE_CHECKING:
+    from .fidelity import Perceptual
+    from .frechet import Features
 
 SCHEMA = "medcolorize-compare/1"
 MOST = 12
@@ -61,6 +65,9 @@ def make_comparison(
     *,
     labels: LabelVolume | None = None,
     reference: ColorVolume | None = None,
+    reference_set: Sequence[NDArray[np.uint8]] | None = None,
+    features: Features | None = None,
+    perceptual: Perceptual | None = None,
     title: str = "Comparison of coloured volumes",
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
@@ -85,6 +92,9 @@ def make_comparison(
                 result.color,
                 labels=labels,
                 reference=reference,
+                reference_set=reference_set,
+                features=features,
+                perceptual=perceptual,
                 on_progress=on_progress,
                 cancel=cancel,
             )
@@ -124,7 +134,8 @@ def _document(judged: list[_Judged], title: str) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "generator": f"MedColorize {__version__}",
         "metrics": [
-            {"key": m.key, "group": m.group, "title": m.title, "unit": m.unit, "better": m.better} for m in METRICS
+            {"key": m.key, "group": m.group, "title": _title(m, judged), "unit": m.unit, "better": m.better}
+            for m in METRICS
         ],
         "results": [
             {
@@ -138,6 +149,12 @@ def _document(judged: list[_Judged], title: str) -> dict[str, Any]:
         ],
         "best": {m.key: [judged[n].name for n in sorted(best(values[m.key], m.better))] for m in METRICS},
     }
+
+
+def _title(metric: Metric, judged: list[_Judged]) -> str:
+    """A distance to reference pictures is named after its feature space: only in Inception's it is the FID."""
+    distance = judged[0].assessment.distance
+    return distance.name if metric.key == "distance" and distance else metric.title
 
 
 def _plain(value: float) -> float | None:
@@ -269,7 +286,7 @@ def _table(judged: list[_Judged]) -> str:
         ]
         want = {"low": "lower is better", "high": "higher is better", "one": "1 is right", "": ""}[metric.better]
         remark = ", ".join(part for part in (metric.unit, want) if part)
-        rows.append([f"{escape(metric.title)}<small>{remark}</small>", *cells])
+        rows.append([f"{escape(_title(metric, judged))}<small>{remark}</small>", *cells])
     return page.table(["Number", *(escape(one.name) for one in judged)], rows)
 
 

@@ -75,6 +75,7 @@ METRICS = (
     Metric("truth_ssim", _TRUTH, "SSIM", "", "high", "truth.ssim"),
     Metric("truth_nrmse", _TRUTH, "NRMSE", "", "low", "truth.nrmse"),
     Metric("truth_fsimc", _TRUTH, "FSIMc", "", "high", "truth.fsimc"),
+    Metric("truth_lpips", _TRUTH, "LPIPS", "", "low", "truth.lpips"),
     Metric("truth_ciede2000", _TRUTH, "CIEDE2000", "dE", "low", "truth.ciede2000_mean"),
     Metric("truth_chroma", _TRUTH, "Chroma alone", "dE", "low", "truth.chroma_mean"),
 )

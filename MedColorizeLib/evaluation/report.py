@@ -26,6 +26,7 @@ from .assessment import Assessment, UncertaintySummary, assess
 from .report_document import WARNING, document, public, slices_csv, summary, to_json
 
 if TYPE_CHECKING:
+    from .fidelity import Perceptual
     from .frechet import Features
 
 __all__ = ["Gray", "gray_codes_for", "make_report", "summary", "write_report"]
@@ -79,6 +80,7 @@ def make_report(
     reference: ColorVolume | None = None,
     reference_set: Sequence[NDArray[np.uint8]] | None = None,
     features: Features | None = None,
+    perceptual: Perceptual | None = None,
     uncertainty: UncertaintySummary | None = None,
     frames: Sequence[tuple[NDArray[np.uint8], ColorVolume]] = (),
     title: str = "Colour report",
@@ -109,6 +111,7 @@ def make_report(
             reference=reference,
             reference_set=reference_set,
             features=features,
+            perceptual=perceptual,
             on_progress=on_progress,
             cancel=cancel,
         )

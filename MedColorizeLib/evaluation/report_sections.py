@@ -5,6 +5,7 @@ Not for: computing anything. Each function turns a part of the assessment into H
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -231,6 +232,8 @@ def numbers(assessment: Assessment) -> str:
             ),
             ("Against true colour: chroma alone", f"{figure(truth.chroma_mean)} dE", "at equal lightness"),
         ]
+        if math.isfinite(truth.lpips):
+            rows.append(("Against true colour: LPIPS", figure(truth.lpips), "SqueezeNet 1.1, Zhang 2018; 0 is equal"))
     distance = assessment.distance
     if distance is not None:
         used = f"{distance.pictures[0]} against {distance.pictures[1]} pictures. {distance.note}"

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from report_subject import subject
 
 from MedColorizeLib.app.cli import main
 from MedColorizeLib.errors import UsageError
 from MedColorizeLib.evaluation.compare import Result, make_comparison
 from MedColorizeLib.evaluation.compare_metrics import METRICS, best
-from MedColorizeLib.evaluation.report import gray_codes_for
+from MedColorizeLib.evaluation.report import gray_codes_for, make_report
 from MedColorizeLib.imaging.volume import ColorVolume, Volume
 from MedColorizeLib.imaging.write import write_color, write_volume
 
@@ -136,6 +137,53 @@ def test_report_command_with_truth_and_reference(files: Path, capsys: pytest.Cap
     assert "FID" not in content["distance"]["name"]
     assert main([*words, "--reference", f"{files}/r", "--overwrite"]) == 3
     assert "holds no pictures" in capsys.readouterr().err
+
+
+def test_distances_are_named_after_the_network_that_was_given(
+    files: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    pytest.importorskip("torch")
+    weights = data / "weights" / "squeezenet11_features.mat"
+    if not weights.is_file():
+        pytest.skip("no weights of SqueezeNet here")
+    (files / "set").mkdir()
+    rng = np.random.default_rng(0)
+    for n in range(6):
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(files / "set" / f"{n}.png")
+    more = ["--reference", f"{files}/set", "--features", str(weights)]
+    words = ["report", f"{files}/a.nrrd", "--gray", f"{files}/gray.nii.gz", "-o", f"{files}/r", "--no-rendering"]
+    assert main([*words, *more]) == 0
+    distance = json.loads((files / "r" / "report.json").read_text())["distance"]
+    assert distance["name"] == "Frechet distance (SqueezeNet 1.1, mean of fire9)"
+    assert distance["dimensions"] == 512
+    words = ["compare", f"{files}/a.nrrd", f"{files}/b.nrrd", "--gray", f"{files}/gray.nii.gz", "-o", f"{files}/c"]
+    assert main([*words, *more]) == 0
+    content = json.loads((files / "c" / "compare.json").read_text())
+    assert next(m["title"] for m in content["metrics"] if m["key"] == "distance") == distance["name"]
+    assert all(one["metrics"]["distance"] > 0 for one in content["results"])
+    assert distance["name"] in (files / "c" / "compare.html").read_text()
+    assert main([*words, *more[:3], str(files / "a.nrrd"), "--overwrite"]) == 4  # no weights at all
+
+
+def test_lpips_is_shown_where_it_was_computed(tmp_path: Path) -> None:
+    class Half:
+        name = "LPIPS (SqueezeNet 1.1)"
+
+        def __call__(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+            return float(np.abs(first.astype(float) - second).mean() > 0) / 2
+
+    volume, color, _ = subject()
+    _, truth, _ = subject(jitter=dict.fromkeys(range(28), 9.0))
+    gray = gray_codes_for(volume, color)
+    make_report(gray, color, tmp_path / "with", reference=truth, perceptual=Half())
+    make_report(gray, color, tmp_path / "without", reference=truth)
+    assert json.loads((tmp_path / "with" / "report.json").read_text())["truth"]["lpips"] == 0.5
+    assert "Against true colour: LPIPS" in (tmp_path / "with" / "report.html").read_text()
+    page = (tmp_path / "without" / "report.html").read_text()
+    assert "Against true colour: LPIPS" not in page
+    assert "LPIPS was not computed" in page
 
 
 def test_compare_command(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

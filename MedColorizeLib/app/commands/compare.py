@@ -39,6 +39,12 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="the true colour on the same voxels, where it is known"
     )
+    parser.add_argument(
+        "--reference", type=Path, metavar="FOLDER", help="colour pictures to take the Frechet distance to"
+    )
+    parser.add_argument(
+        "--features", type=Path, metavar="FILE", help="weights for that distance, as for 'medcolorize report'"
+    )
     parser.add_argument("--title", default="Comparison of coloured volumes", help="headline of the page")
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
@@ -50,6 +56,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ...evaluation.compare import make_comparison
     from ...evaluation.page import LIGHTS
     from ...imaging.read import read_color, read_labels, read_volume
+    from ..learned_metrics import feature_space, perceptual_distance
+    from .report import reference_pictures
 
     if len(args.colored) < 2:
         raise UsageError("A comparison needs two coloured volumes or more. For one, use 'medcolorize report'.")
@@ -61,6 +69,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         args.output,
         labels=read_labels(args.labels, onto=gray) if args.labels else None,
         reference=read_color(args.truth) if args.truth else None,
+        reference_set=reference_pictures(args.reference) if args.reference else None,
+        features=feature_space(args.features) if args.reference else None,
+        perceptual=perceptual_distance() if args.truth else None,
         title=args.title,
         overwrite=args.overwrite,
         on_progress=console.progress,

@@ -46,6 +46,13 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--reference", type=Path, metavar="FOLDER", help="colour pictures to take the Frechet distance to"
     )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="weights for that distance: Inception-v3 (it is then the FID) or SqueezeNet 1.1 (default: what torch's "
+        "cache has, else colour statistics)",
+    )
     parser.add_argument("--title", default="Colour report", help="headline of the page")
     parser.add_argument("--no-rendering", action="store_true", help="leave the picture in three dimensions out")
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
@@ -58,6 +65,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ...evaluation.report import gray_codes_for, make_report
     from ...evaluation.report_numbers import graded
     from ...imaging.read import read_color, read_labels, read_volume
+    from ..learned_metrics import feature_space, perceptual_distance
 
     color = read_color(args.colored)
     gray = gray_codes_for(read_volume(args.gray), color)
@@ -68,6 +76,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         labels=read_labels(args.labels, onto=color) if args.labels else None,
         reference=read_color(args.truth) if args.truth else None,
         reference_set=reference_pictures(args.reference) if args.reference else None,
+        features=feature_space(args.features) if args.reference else None,
+        perceptual=perceptual_distance() if args.truth else None,
         title=args.title,
         rendering=None if args.no_rendering else picture_of(color),
         overwrite=args.overwrite,
