@@ -97,7 +97,8 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        # Most of an assessment: not a call per number.
+        return _plain_floats(value.tolist()) if value.dtype.kind == "f" and value.ndim else _plain(value.tolist())
     if isinstance(value, np.generic):
         return _plain(value.item())
     if isinstance(value, dict):
@@ -105,10 +106,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return _plain_floats([value])[0]
     if value is None or isinstance(value, str | bool | int):
         return value
     return str(value)
+
+
+def _plain_floats(values: list[Any]) -> list[Any]:
+    """Floats, nested or not, to six figures; what is not finite becomes None."""
+    if values and isinstance(values[0], list):
+        return [_plain_floats(each) for each in values]
+    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]
 
 
 def assess(

@@ -102,7 +102,8 @@ def measure_planes(
         out.foreground += count
         error = np.zeros(1) if kept else np.abs(gray[k][inside].astype(np.int16) - y[inside])
         out.rows["luma_error_max"][k], out.rows["luma_error_mean"][k] = error.max(), error.mean()
-        edges = find_edges(gray[k], y, plane, inside, spacing)
+        box = _around(inside, spacing)
+        edges = find_edges(gray[k][box], y[box], plane[box], inside[box], spacing)
         out.edges.add(edges)
         out.rows["bleeding_share"][k] = edges.bled / edges.chroma if edges.chroma else 0.0
         out.rows["invented_share"][k] = edges.invented / edges.result if edges.result else 0.0
@@ -114,6 +115,16 @@ def measure_planes(
         moments += sums
     out.colorfulness = _colorfulness(moments)
     return out
+
+
+def _around(inside: NDArray[np.bool_], spacing: tuple[float, float, float]) -> tuple[slice, slice]:
+    """The part of a slice that its edges depend on: the foreground's bounds and one tap around them."""
+    out = []
+    for axis in (0, 1):
+        used = np.flatnonzero(inside.any(axis=1 - axis))
+        margin = _voxels(_HALF_STEP_MM, spacing[1 + axis])
+        out.append(slice(max(0, int(used[0]) - margin), int(used[-1]) + 1 + margin))
+    return out[0], out[1]
 
 
 def find_edges(

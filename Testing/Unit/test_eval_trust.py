@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from eval_phantoms import SHAPE, anatomy, painted, volume
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from MedColorizeLib.errors import Cancelled, UsageError
-from MedColorizeLib.evaluation.assessment import Assessment, assess
+from MedColorizeLib.evaluation.assessment import Assessment, _plain, assess
 from MedColorizeLib.evaluation.grades import grade_uncertainty
-from MedColorizeLib.evaluation.planes import _dilate, find_edges
+from MedColorizeLib.evaluation.planes import _around, _dilate, find_edges
 from MedColorizeLib.evaluation.trust import disagreement
 from MedColorizeLib.imaging.colorspaces import luma_codes
 from MedColorizeLib.progress import CancelToken
@@ -166,3 +168,42 @@ def test_luma_edges_of_a_locked_result_are_the_inputs() -> None:
     edges = find_edges(GRAY[5], luma_codes(rgb[5]), rgb[5], MASK[5], (1, 1, 1))
     assert edges.result == edges.source
     assert edges.invented == edges.lost == 0
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    first=st.tuples(st.integers(0, 28), st.integers(0, 36)),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 38)),
+    spacing=st.sampled_from([(1.0, 1.0, 1.0), (3.0, 0.4, 0.7), (1.0, 2.5, 0.3)]),
+)
+def test_edges_depend_on_the_foreground_and_one_tap_around_it_only(
+    seed: int, first: tuple[int, int], size: tuple[int, int], spacing: tuple[float, float, float]
+) -> None:
+    """What `measure_planes` leaves out to save time changes no count, wherever the body lies in the slice."""
+    rng = np.random.default_rng(seed)
+    inside = np.zeros((30, 38), bool)
+    inside[first[0] : first[0] + size[0], first[1] : first[1] + size[1]] = True
+    inside &= rng.random(inside.shape) > 0.05
+    if not inside.any():
+        return
+    gray, luma = (rng.integers(0, 60, inside.shape).astype(np.uint8) for _ in range(2))
+    rgb = rng.integers(0, 90, (*inside.shape, 3)).astype(np.uint8)
+    box = _around(inside, spacing)
+    whole = find_edges(gray, luma, rgb, inside, spacing)
+    assert find_edges(gray[box], luma[box], rgb[box], inside[box], spacing) == whole
+    assert find_edges(gray[box], gray[box], rgb[box], inside[box], spacing) == find_edges(
+        gray, gray, rgb, inside, spacing
+    )
+
+
+def test_arrays_become_the_lists_that_numbers_one_by_one_become() -> None:
+    values = np.random.default_rng(0).normal(0, 1e3, (4, 5, 3))
+    values[0, 0, 0], values[1, 1, 1], values[2, 2, 2] = np.nan, np.inf, -np.inf
+    one_by_one = [[[_plain(float(v)) for v in row] for row in part] for part in values]
+    for array in (values, values.astype(np.float32).astype(np.float64)):
+        assert np.shape(_plain(array)) == array.shape
+    assert _plain(values) == one_by_one
+    assert _plain(values)[0][0][0] is None
+    assert _plain(np.zeros((2, 0))) == [[], []]
+    assert _plain(np.array(1.23456789)) == 1.23457
+    assert _plain(np.array([1, 2], np.uint8)) == [1, 2]
