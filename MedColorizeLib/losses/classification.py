@@ -22,8 +22,10 @@ def _bins() -> Tensor:
     """The corners of all ab cells of the grid into which some 8-bit sRGB colour falls.
 
     Any colour so lies between four bins. The paper says "the Q = 313 values which are in-gamut" but not by which test;
-    this one gives 309, from the same lowest row (a = -90, b = 50..90), where "the bin's centre is in gamut" would give
-    229 and "a colour rounds to it" 261.
+    this one gives 309, from the same lowest row (a = -90, b = 50..90). No other test comes nearer to that list: "the
+    bin's centre is in gamut" gives 229, the convex hull of the gamut 233, "a colour rounds to it" 261. (Seen under D50
+    the hull of these corners happens to hold 313, but its lowest row is then b = 30..80.) Weights
+    published for 313 bins therefore don't fit.
     """
     from kornia.color import rgb_to_lab
 
