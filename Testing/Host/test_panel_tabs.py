@@ -16,9 +16,10 @@ pytest.importorskip("slicer")
 
 import slicer
 from panel_host import pythonqt
-from panel_host.fixtures import MODULE, Panel, add_ball
+from panel_host.fixtures import MODULE, Panel, add_ball, put_colours
 
 from MedColorizeLib.imaging.volume import ColorVolume
+from MedColorizeLib.inference.colorizer import Colorizer
 from MedColorizeLib.mrml import nodes, rendering
 from MedColorizeLib.mrml.geometry import read_affine
 
@@ -29,10 +30,8 @@ PALETTE = "palette:head-mr"
 
 @pytest.fixture
 def coloured(panel: Panel) -> Panel:
-    add_ball()
     panel.choose_model(PALETTE)
-    panel.apply()
-    assert panel.host.displays == []
+    put_colours(panel, add_ball(), Colorizer(model="palette", palette="head-mr"))
     return panel
 
 

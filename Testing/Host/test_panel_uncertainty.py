@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("monai")
 
 import slicer
-from panel_host.fixtures import Panel, add_ball, install_model
+from panel_host.fixtures import Panel, add_ball, put_colours, write_model
 
 from MedColorizeLib.inference.colorizer import Colorizer
 from MedColorizeLib.mrml import nodes
@@ -24,15 +24,18 @@ pytest_plugins = ["panel_host.fixtures"]
 
 
 @pytest.fixture
-def trained(panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, oblique: np.ndarray) -> Panel:
-    """An oblique volume coloured by a trained model."""
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A trained model, installed."""
     monkeypatch.setenv("MEDCOLORIZE_MODELS", str(tmp_path / "models"))
-    panel.catalogue()
-    install_model(panel)
-    panel.parameters.inputVolume = add_ball(size=18, affine=oblique)
-    panel.choose_model("bundle:tiny")
-    panel.apply(120)
-    assert panel.host.displays == []
+    write_model("tiny")
+    return "tiny"
+
+
+@pytest.fixture
+def trained(model: str, panel: Panel, oblique: np.ndarray) -> Panel:
+    """An oblique volume coloured by a trained model."""
+    panel.choose_model(f"bundle:{model}")
+    put_colours(panel, add_ball(size=18, affine=oblique), Colorizer(model=model))
     return panel
 
 
@@ -49,7 +52,14 @@ def layers(panel: Panel) -> tuple[str, str, float]:
     return composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()
 
 
-def test_the_overlay_is_the_librarys_uncertainty_in_the_same_place(trained: Panel) -> None:
+def test_the_overlay_is_the_librarys_uncertainty_in_the_same_place(
+    model: str, panel: Panel, oblique: np.ndarray
+) -> None:
+    trained = panel  # by a click, here
+    panel.parameters.inputVolume = add_ball(size=18, affine=oblique)
+    panel.choose_model(f"bundle:{model}")
+    panel.apply(120)
+    assert panel.host.displays == []
     slices = trained.parameters.measuredVolume
     source = trained.parameters.measuredGray
     node = compute(trained)

@@ -95,8 +95,8 @@ def panel(tmp_path: Path) -> Iterator[Panel]:
     assert pythonqt.errors == []
 
 
-def install_model(panel: Panel, name: str = "tiny", **changes: Any) -> None:
-    """A trained model of the smallest size among the user's models (`MEDCOLORIZE_MODELS`), listed in the panel."""
+def write_model(name: str = "tiny", **changes: Any) -> None:
+    """A trained model of the smallest size among the user's models (`MEDCOLORIZE_MODELS`)."""
     import torch
 
     from MedColorizeLib.bundles.folder import InputFrame
@@ -110,8 +110,36 @@ def install_model(panel: Panel, name: str = "tiny", **changes: Any) -> None:
     frame = InputFrame("axial", 1, 32, method.divisor, 2.0, True, "MR", "auto")
     facts = Facts(name, "Tiny", "tanjim-4", "a paper", "color", method.inference_config(), frame, {"step": 5})
     write_bundle(user_folder() / name, method.inference_network(), facts, overwrite=True, **changes)
+
+
+def install_model(panel: Panel, name: str = "tiny", **changes: Any) -> None:
+    """`write_model`, listed in the panel."""
+    write_model(name, **changes)
     panel.ui.refreshButton.click()
     panel.wait(lambda: panel.widget.logic.model(f"bundle:{name}"))
+
+
+def put_colours(panel: Panel, source: Any, colorizer: Any) -> None:
+    """What Apply leaves in the scene, without its worker: for tests of what comes after colouring."""
+    import MedColorizePanelLib.coloring as coloring
+
+    from MedColorizeLib.app import protocol
+    from MedColorizeLib.mrml import nodes
+
+    color = colorizer.colorize(nodes.volume_from_node(source), alpha=True)
+    folder = Path(panel.host.home)
+    np.save(folder / "color.npy", color.array)
+    steps = coloring._receiveNodes(
+        protocol.describe(color, "color.npy"), folder, source, f"{source.GetName()} coloured"
+    )
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            pair = end.value
+            break
+    panel.parameters.inputVolume = source
+    panel.widget.onColored(*pair, True)
 
 
 def add_ball(name: str = "ball", size: int = 32, affine: np.ndarray | None = None, **options: Any) -> Any:

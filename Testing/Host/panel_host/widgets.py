@@ -6,6 +6,7 @@ one where the panel depends on it (node filtering, defaults, collapsing). Not fo
 
 from __future__ import annotations
 
+import functools
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -407,6 +408,12 @@ CUSTOM = {
 }
 
 
+@functools.cache
+def _qts_own() -> frozenset[str]:
+    """Names of the widgets that Qt can make itself; asking takes a while."""
+    return frozenset(QtUiTools.QUiLoader().availableWidgets())
+
+
 class UiLoader(QtUiTools.QUiLoader):
     """Makes the widgets of a `.ui` file, the custom ones included, and its scene connections."""
 
@@ -418,7 +425,7 @@ class UiLoader(QtUiTools.QUiLoader):
     def createWidget(self, class_name: str, parent: Any = None, name: str = "") -> QtWidgets.QWidget:
         kind = self._custom.get(class_name)
         if kind is None:
-            if class_name not in QtUiTools.QUiLoader().availableWidgets():
+            if class_name not in _qts_own():
                 raise RuntimeError(f"The .ui file asks for a {class_name}, which the host does not have.")
             return super().createWidget(class_name, parent, name)
         widget = kind(parent)
