@@ -5,8 +5,9 @@ MONAI has no such network (its ResNets classify), and its convolution block can'
 
 from __future__ import annotations
 
-from monai.networks.utils import normal_init
 from torch import Tensor, nn
+
+from .initial import normal_init
 
 
 def _conv(inward: int, outward: int, kernel: int, stride: int = 1, *, reflect: bool = True) -> nn.Conv2d:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from monai.networks.utils import normal_init
 from torch import Tensor, nn
+
+from .initial import normal_init
 
 
 class _Level(nn.Module):

@@ -12,6 +12,7 @@ from torch import nn
 from MedColorizeLib.errors import UsageError
 from MedColorizeLib.networks.colormedgan import ColorMedGANDiscriminator, ColorMedGANGenerator
 from MedColorizeLib.networks.discriminators import PatchGAN
+from MedColorizeLib.networks.initial import normal_init
 from MedColorizeLib.networks.resnet9 import ResnetGenerator
 from MedColorizeLib.networks.unet256 import UnetGenerator
 from MedColorizeLib.networks.upsampling import UpsampleConv2d
@@ -155,3 +156,24 @@ class TestUpsampling:
         assert len(gradients[0]) == 2
         for one, other in zip(*gradients, strict=True):
             torch.testing.assert_close(one, other)
+
+
+def test_initial_weights_are_those_that_monai_draws() -> None:
+    from monai.networks.utils import normal_init as theirs
+
+    drawn = []
+    for initialise in (normal_init, theirs):
+        torch.manual_seed(11)
+        net = nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.Sequential(
+                nn.ConvTranspose2d(4, 4, 3, bias=False), nn.BatchNorm2d(4), nn.InstanceNorm2d(4, affine=True)
+            ),
+            nn.Linear(4, 2),
+            nn.ReLU(),
+        )
+        drawn.append(net.apply(initialise).state_dict())
+    ours, expected = drawn
+    assert ours.keys() == expected.keys()
+    assert all(torch.equal(ours[name], expected[name]) for name in expected)
+    assert 0.01 < float(ours["0.weight"].std()) < 0.03
