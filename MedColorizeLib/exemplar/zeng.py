@@ -48,7 +48,7 @@ class ZengOptions(TransferOptions):
     size: int = option(224, "longest side of the optimised picture", least=32, most=1024)
     schedule: Literal["fast", "published"] = option("fast", "how the objective is minimised; see Docs/Exemplar.md")
     iterations: int = option(1000, "iterations of L-BFGS at most; published: in each of two stages", least=1)
-    plateau: float = option(1e-3, "fast: end when ten iterations gain less than this share", least=0, most=0.5)
+    plateau: float = option(3e-3, "fast: end when ten iterations gain less than this share", least=0, most=0.5)
     smoothing: bool = option(True, "local affine smoothing and joint bilateral filter (section V)")
     radius: int = option(15, "radius of the joint bilateral filter in pixels", least=1, most=64)
     sigma: float = option(0.1, "range deviation of the joint bilateral filter, of a guide of 0..1", above=0)
@@ -121,31 +121,24 @@ class Zeng(Transfer):
         cancel: CancelToken | None,
         on_progress: OnProgress | None,
     ) -> None:
-        """Half size, then whole; a given start is near the end already and needs no half size."""
-        coordinates = zeng_schedule.Coordinates(zeng_schedule.stretch(self.options.lambda_y))
-        chroma = None if start is None else enlarged(chroma_of(start), small.shape[:2])
-        halvings = (2, 1) if start is None and min(small.shape) >= 64 else (1,)
-        for halving in halvings:
-            level = small if halving == 1 else resized(small, (small.shape[0] // 2, small.shape[1] // 2))
-            style = fitted(reference, level.shape[:2])
-            objective = self.objective(level, style, classes)
-            if chroma is None:
-                labels, theirs = self._labels(level, style, classes)
-                begin = zeng_start.ranked(level, labels, style, theirs, self.options.classes)
-            else:
-                begin = with_luma(enlarged(chroma, level.shape[:2]), level)
-            outcome = zeng_schedule.minimise(
-                objective,
-                picture_tensor(begin),
-                iterations=self.options.iterations,
-                coordinates=coordinates,
-                plateau=self.options.plateau,
-                title="half size" if halving == 2 else "full size",
-                on_progress=on_progress,
-                cancel=cancel,
-            )
-            self.outcomes.append(outcome)
-            chroma = chroma_of(picture_array(outcome.picture))
+        """From the given colours, or those of the reference by rank of brightness, to the plateau."""
+        style = fitted(reference, small.shape[:2])
+        if start is None:
+            labels, theirs = self._labels(small, style, classes)
+            begin = zeng_start.ranked(small, labels, style, theirs, self.options.classes)
+        else:
+            begin = with_luma(enlarged(chroma_of(start), small.shape[:2]), small)
+        outcome = zeng_schedule.minimise(
+            self.objective(small, style, classes),
+            picture_tensor(begin),
+            iterations=self.options.iterations,
+            coordinates=zeng_schedule.Coordinates.of_weight(self.options.lambda_y, small.size),
+            plateau=self.options.plateau,
+            title="objective",
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+        self.outcomes.append(outcome)
 
     def objective(
         self, gray: NDArray[np.uint8], reference: NDArray[np.uint8], classes: TissueClasses | None = None

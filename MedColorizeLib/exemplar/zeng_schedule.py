@@ -1,9 +1,12 @@
 """How the objective of Zeng 2020 is minimised: L-BFGS as published, or faster to the same value.
 
 Published: from noise, content, colour and TV for 1000 iterations; from there the whole objective for 1000 more, on
-R, G and B. Fast: from the reference's ranked chroma, the whole objective only, first at half size, on Y, U and V with Y
-stretched. The Y-loss is some hundred times stiffer than the rest, which makes L-BFGS crawl along its valley; stretching
-Y by the root of that makes the valley round. It ends on a plateau. Where and how each ends is in `Outcome`.
+R, G and B. Fast: from the reference's ranked chroma, the whole objective only, on Y, U and V with Y stretched, in units
+of the first step's length, to a plateau. The Y-loss is some hundred times stiffer than the rest, which makes L-BFGS
+crawl along its valley; stretching Y by the root of that makes the valley round. L-BFGS-B tries a first step of length
+one, whatever the unit: of a code in one pixel of thousands, that takes four evaluations to grow. (Half size first was
+tried: chroma from there has detail that the whole picture must unlearn, and begins higher than the ranked chroma.)
+Where and how each ends is in `Outcome`.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from .zeng_objective import Objective, Stage
 
 _STIFFNESS = 1e3
 """Weights of the Y-loss up to this are no stiffer than the other terms."""
+_FIRST_STEP = 0.3
+"""Root mean square, in codes, of the first step that is tried."""
 
 
 @dataclass
@@ -41,13 +46,22 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The variables of the optimiser: RGB (scale None), or Y, U, V with Y stretched by `scale`."""
+    """The variables of the optimiser: RGB (scale None), or Y, U, V with Y stretched by `scale`, all over `unit`."""
 
     scale: float | None = None
+    unit: float = 1.0
+    """Codes that one stands for: the norm of the first step that is tried."""
+
+    @classmethod
+    def of_weight(cls, lambda_y: float, pixels: int) -> Coordinates:
+        """For a weight of the Y-loss and a picture of so many pixels."""
+        stretch = float(np.sqrt(max(1.0, lambda_y / _STIFFNESS)))
+        return cls(stretch, _FIRST_STEP * float(np.sqrt(3 * pixels)))
 
     def _matrices(self, like: Tensor) -> tuple[Tensor, Tensor]:
         forward = rgb_to_yuv(np.eye(3)).T
         forward[0] *= self.scale or 1.0
+        forward /= self.unit
         as_tensor = [torch.as_tensor(matrix, dtype=like.dtype) for matrix in (forward, np.linalg.inv(forward))]
         return as_tensor[0], as_tensor[1]
 
@@ -150,8 +164,3 @@ def published(
         **common,  # type: ignore[arg-type]
     )
     return first, second
-
-
-def stretch(lambda_y: float) -> float:
-    """How far Y is to be stretched for a weight of the Y-loss."""
-    return float(np.sqrt(max(1.0, lambda_y / _STIFFNESS)))

@@ -1,10 +1,10 @@
 """Figures of Docs/Exemplar.md: retrieval among 100,000 references, and the fast schedule against the published one.
 
     python Testing/Benchmarks/exemplar_speed.py retrieval
-    python Testing/Benchmarks/exemplar_speed.py schedule GRAY --reference PICTURE --weights VGG19 [--iterations N]
+    python Testing/Benchmarks/exemplar_speed.py schedule GRAY --reference PICTURE --weights VGG19 --work DIR
 
-`schedule` runs both on the same slice in one process and counts processor time. With the published 1000 iterations a
-stage it takes about half an hour on one core; `--iterations` is the fraction that was run, and is printed.
+`schedule` runs both on the same slice in one process and counts processor time. The published 1000 iterations a stage
+take about half an hour on one core: what is done is kept in `--work`, and after a stop the same command goes on.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import sqlite3
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -55,36 +57,132 @@ def retrieval(pictures: int = 100_000, rounds: int = 50) -> dict[str, Any]:
 
 
 def schedule(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Final objective and processor time of both schedules on the middle slice."""
-    from MedColorizeLib.exemplar.pictures import fitted, read_picture, resized
+    """Final objective and processor time of both schedules on one slice; each finished part is kept in `--work`."""
+    from MedColorizeLib.exemplar.pictures import fitted, resized
     from MedColorizeLib.exemplar.zeng import Zeng, ZengOptions
+    from MedColorizeLib.exemplar.zeng_objective import picture_tensor
+
+    gray, reference = _gray(arguments.gray), _reference(arguments)
+    plane = _square(gray[arguments.slice if arguments.slice is not None else len(gray) // 2])
+    options = {"weights_file": str(arguments.weights), "size": arguments.size}
+    judge = Zeng(ZengOptions(**options))
+    shape = judge._working_shape(plane.shape)
+    objective = judge.objective(resized(plane, shape), fitted(reference, shape))
+    arguments.work.mkdir(parents=True, exist_ok=True)
+
+    found: dict[str, Any] = {
+        "shape": list(shape),
+        "notes": list(judge.notes()),
+        "fast": _kept(arguments.work / "fast.json", lambda: _fast(options, plane, reference, objective)),
+    }
+    print(json.dumps(found["fast"]), file=sys.stderr, flush=True)
+    if arguments.only == "fast":
+        return found
+    stages = _published(objective, shape, arguments)
+    found["published"] = {
+        "objective": objective.report(picture_tensor(stages[-1].pop("picture"))),
+        "seconds": sum(stage["seconds"] for stage in stages),
+        "stages": stages,
+    }
+    published, mine = found["published"], found["fast"]
+    found["times_faster"] = published["seconds"] / mine["seconds"]
+    found["times_faster_than_second_stage"] = published["stages"][1]["seconds"] / mine["seconds"]
+    found["objective_ratio"] = mine["objective"]["total"] / published["objective"]["total"]
+    return found
+
+
+def _kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `path` holds; made first if there is nothing."""
+    if not path.is_file():
+        path.write_text(json.dumps(make()))
+    held: dict[str, Any] = json.loads(path.read_text())
+    return held
+
+
+def _fast(options: dict[str, Any], plane: Any, reference: Any, judge: Any) -> dict[str, Any]:
+    from MedColorizeLib.exemplar.zeng import Zeng, ZengOptions
+
+    began = time.process_time()
+    fast = Zeng(ZengOptions(**options))
+    fast.features()
+    loaded = time.process_time()
+    fast.transfer(plane, reference)
+    (outcome,) = fast.outcomes
+    return {
+        "objective": judge.report(outcome.picture),
+        "seconds": outcome.seconds,
+        "seconds_with_all_else": time.process_time() - loaded,
+        "seconds_loading_the_net": loaded - began,
+        "iterations": outcome.iterations,
+        "evaluations": outcome.evaluations,
+        "trace": outcome.trace,
+    }
+
+
+def _published(objective: Any, shape: tuple[int, int], arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Both published stages, gone on with where an earlier run was stopped; the last one's `picture` is with it."""
+    from exemplar_recorded import Recorded
+
+    from MedColorizeLib.exemplar import zeng_schedule, zeng_start
+    from MedColorizeLib.exemplar.zeng_objective import picture_array, picture_tensor
+
+    picture = zeng_start.noise(shape, 0)
+    stages: list[dict[str, Any]] = []
+    for stage in ("style", "full"):
+        kept, told = arguments.work / f"published-{stage}.npy", arguments.work / f"published-{stage}.json"
+        if not told.is_file():
+            recorded = Recorded(objective, arguments.work / f"published-{stage}.evaluations", (1, 3, *shape))
+            outcome = zeng_schedule.minimise(
+                recorded,  # type: ignore[arg-type]
+                picture,
+                stage=stage,  # type: ignore[arg-type]
+                iterations=arguments.iterations,
+                after_iteration=lambda recorded=recorded, stage=stage: _said(stage, recorded),
+            )
+            np.save(kept, picture_array(outcome.picture))
+            told.write_text(
+                json.dumps(
+                    {
+                        "stage": stage,
+                        "iterations": outcome.iterations,
+                        "evaluations": outcome.evaluations,
+                        "seconds": recorded.seconds,
+                        "trace": outcome.trace,
+                    }
+                )
+            )
+            recorded.discard()
+        stages.append(json.loads(told.read_text()))
+        trace = stages[-1].pop("trace")
+        stages[-1]["objective_after"] = {str(n): trace[n - 1][1] for n in (50, 100, 200, 500, 1000) if n <= len(trace)}
+        picture = picture_tensor(np.load(kept))
+    stages[-1]["picture"] = np.load(kept)
+    return stages
+
+
+def _said(stage: str, recorded: Any) -> None:
+    if recorded.evaluations % 50 == 0:
+        print(f"{stage}: {recorded.evaluations} evaluations, {recorded.seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def _gray(path: Path) -> Any:
     from MedColorizeLib.imaging.read import read_volume
     from MedColorizeLib.imaging.windows import choose_window, codes
 
-    volume = read_volume(arguments.gray)
-    gray = codes(volume.array, choose_window(volume, None))
-    plane = gray[arguments.slice if arguments.slice is not None else len(gray) // 2]
-    reference = read_picture(arguments.reference, arguments.background)
-    found: dict[str, Any] = {"iterations_allowed": arguments.iterations}
-    judge = Zeng(ZengOptions(weights_file=str(arguments.weights)))
-    shape = judge._working_shape(plane.shape)
-    objective = judge.objective(resized(plane, shape), fitted(reference, shape))
-    for name in ("fast", "published"):
-        allowed = arguments.iterations if name == "published" else 1000
-        zeng = Zeng(ZengOptions(weights_file=str(arguments.weights), schedule=name, iterations=allowed))
-        zeng.features()
-        zeng.transfer(plane, reference)
-        found[name] = {
-            "objective": objective.report(zeng.outcomes[-1].picture),
-            "seconds": sum(outcome.seconds for outcome in zeng.outcomes),
-            "iterations": [outcome.iterations for outcome in zeng.outcomes],
-            "evaluations": [outcome.evaluations for outcome in zeng.outcomes],
-        }
-    fast, published = found["fast"], found["published"]
-    found["times_faster"] = published["seconds"] / fast["seconds"]
-    found["objective_ratio"] = fast["objective"]["total"] / published["objective"]["total"]
-    found["notes"] = zeng.notes()
-    return found
+    volume = read_volume(path)
+    return codes(volume.array, choose_window(volume, None))
+
+
+def _square(plane: Any) -> Any:
+    """The slice with black beside it: the published schedule is for 224 x 224."""
+    short = max(plane.shape) - np.array(plane.shape)
+    return np.pad(plane, [(n // 2, n - n // 2) for n in short])
+
+
+def _reference(arguments: argparse.Namespace) -> Any:
+    from MedColorizeLib.exemplar.pictures import read_picture
+
+    return read_picture(arguments.reference, arguments.background)
 
 
 def main() -> None:
@@ -96,7 +194,10 @@ def main() -> None:
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--background", default="cryosection", choices=("keep", "cryosection"))
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--work", type=Path, help="folder for what is done")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--only", choices=("fast",), help="schedule: leave the published one out")
+    parser.add_argument("--iterations", type=int, default=1000, help="of each published stage")
     arguments = parser.parse_args()
     print(json.dumps(retrieval() if arguments.what == "retrieval" else schedule(arguments), indent=2))
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -202,6 +206,74 @@ def test_finding_shows_the_nearest(
     distances = [reference["hash_distance"] for reference in slices[0]["references"]]
     assert distances == sorted(distances)
     assert len(distances) == 3
+
+
+def test_the_ordinary_command_takes_transfers_as_methods(
+    scan: Path, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, ordinary, report = tmp_path / "a" / "own.nrrd", tmp_path / "b" / "ordinary.nrrd", tmp_path / "report"
+    picture = tmp_path / "pictures" / "1.png"
+    words = [str(scan), "--reference", str(picture), "--method", "welsh", "--keys", "2"]
+    assert main(["exemplar", "colorize", *words, "-o", str(own)]) == 0
+    assert main(["colorize", *words, "-o", str(ordinary), "--report", str(report)]) == 0
+    np.testing.assert_array_equal(read_color(own).rgb, read_color(ordinary).rgb)
+    page = (report / "report.html").read_text(encoding="utf-8")
+    assert "exemplar:welsh" in page
+    capsys.readouterr()
+    assert (
+        main(["colorize", str(scan), "--library", str(library), "-o", str(tmp_path / "c.nrrd"), "--method", "ctccs"])
+        == 0
+    )
+    assert "exemplar:ctccs" in capsys.readouterr().out
+    none = ["colorize", str(scan), "-o", str(tmp_path / "n.nrrd")]
+    for wrong in (
+        ["--method", "welsh"],  # after what?
+        ["--method", "cyclegan", "--reference", str(picture)],
+        ["--method", "welsh", "--reference", str(picture), "--palette", "head-mr"],
+        ["--reference", str(picture), "--labels", str(scan)],
+        ["--reference", str(picture), "--model", "palette"],
+    ):
+        assert main([*none, *wrong]) == 2, wrong
+    assert not (tmp_path / "n.nrrd").exists()
+    assert main(["methods", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["transfers"][0]["name"] == "zeng"
+
+
+def test_an_interrupted_command_leaves_whole_keys_and_goes_on(data: Path, scan: Path, tmp_path: Path) -> None:
+    picture = np.zeros((60, 60, 3), np.uint8)
+    picture[8:52, 8:52] = [150, 60, 50]
+    picture[20:40, 20:40] = [230, 210, 150]
+    Image.fromarray(picture).save(tmp_path / "reference.png")
+    weights = data / "weights" / "vgg19_conv1_1_to_conv3_4.npz"
+    work, out = tmp_path / "work", tmp_path / "out" / "c.nrrd"
+
+    def words(to: Path) -> list[str]:
+        # No plateau: each key takes its sixty iterations, long enough to be interrupted.
+        chosen = ["size=40", f"weights_file={weights}", "iterations=60", "plateau=0"]
+        options = [word for text in chosen for word in ("--set", text)]
+        return ["colorize", str(scan), "-o", str(to), "--reference", str(tmp_path / "reference.png"), *options]
+
+    command = [sys.executable, "-m", "MedColorizeLib", *words(out), "--keys", "4", "--work", str(work)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(work.rglob("key-*.npy")) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    kept = [path for path in work.rglob("*") if path.is_file()]
+    assert 1 <= len(kept) < 4
+    for path in kept:  # nothing half-written, and nothing else
+        assert np.load(path).shape[-1] == 2
+    assert not out.parent.exists() or not list(out.parent.iterdir())
+    assert main([*words(out), "--keys", "4", "--work", str(work)]) == 0
+    made = json.loads((out.parent / "provenance.json").read_text())["outputs"]["c.nrrd"]
+    assert any(f"{len(kept)} of 4 key slices were taken" in note for note in made["notes"])
+    assert main([*words(tmp_path / "whole.nrrd"), "--keys", "4"]) == 0
+    np.testing.assert_array_equal(read_color(out).rgb, read_color(tmp_path / "whole.nrrd").rgb)
 
 
 @pytest.mark.slow

@@ -136,12 +136,13 @@ def test_terms_sum_up_and_a_stage_leaves_terms_out() -> None:
 
 
 def test_stretched_coordinates_come_back_and_carry_gradients() -> None:
-    coordinates = zeng_schedule.Coordinates(10.0)
+    coordinates = zeng_schedule.Coordinates(10.0, unit=4.0)
     picture = torch.rand(1, 3, 4, 5, dtype=torch.float64) * 255
     variables = coordinates.of(picture)
     torch.testing.assert_close(coordinates.picture(variables), picture)
     yuv = rgb_to_yuv(picture[0].permute(1, 2, 0).numpy())
-    np.testing.assert_allclose(variables[0, 0], 10 * yuv[..., 0])
+    np.testing.assert_allclose(variables[0, 0], 10 * yuv[..., 0] / 4)
+    np.testing.assert_allclose(variables[0, 1], yuv[..., 1] / 4, atol=1e-9)
     leaf = variables.clone().requires_grad_(True)
     weight = torch.rand_like(picture)
     (coordinates.picture(leaf) * weight).sum().backward()
@@ -158,7 +159,7 @@ def test_the_fast_schedule_gets_as_low_with_less() -> None:
         objective,
         torch.from_numpy(start).permute(2, 0, 1)[None].contiguous(),
         iterations=25,
-        coordinates=zeng_schedule.Coordinates(zeng_schedule.stretch(1e5)),
+        coordinates=zeng_schedule.Coordinates.of_weight(1e5, gray.size),
         plateau=1e-3,
     )
     assert fast.trace[-1][1] <= 1.01 * second.trace[-1][1]

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .exemplar import add_reference_options, color_after_reference
+
 if TYPE_CHECKING:
     from ...imaging.dicom_series import SeriesInfo
     from ..console import Console
@@ -18,6 +20,7 @@ examples:
   medcolorize colorize ct/ -o ct-color/ --window soft-tissue         a DICOM folder in, a DICOM folder out
   medcolorize colorize ct.nrrd -o ct.nrrd.png --palette colorblind   a folder of PNG slices
   medcolorize colorize pet.nii.gz -o pet.nrrd --window 0 12000 --alpha
+  medcolorize colorize head.nii.gz -o head.nrrd --method zeng --reference section.jpg --background cryosection
 
 Formats by ending: .nrrd .nhdr .nii .nii.gz .mha .mhd .dcm .png, or none (a DICOM folder).
 Luma is kept exactly unless --fidelity says otherwise: the output, made gray, is the windowed input.
@@ -40,7 +43,11 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
         "-o", "--output", type=Path, required=True, help="where to write; the ending chooses the format"
     )
     parser.add_argument("--model", metavar="NAME|FOLDER", help="an installed model, a bundle folder, or 'palette'")
-    parser.add_argument("--method", metavar="NAME", help="the best installed model of this method (see 'methods')")
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="the best installed model of this method, or one that colours after a reference (see 'methods')",
+    )
     parser.add_argument("--palette", metavar="NAME|FILE", help="colour by this tissue palette: a name or your own file")
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help="a label map on the same voxels, for tissue colours"
@@ -67,10 +74,14 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    after = parser.add_argument_group("colouring after a reference picture (--method zeng, welsh, ...)")
+    add_reference_options(after)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do it."""
+    if _after_reference(args):
+        return color_after_reference(args, console)
     from ..pipeline import ColorizeJob, colorize_file
 
     job = ColorizeJob(
@@ -103,6 +114,27 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(f"The report is in {args.report}.")
     console.result(outcome.to_dict())
     return 0
+
+
+def _after_reference(args: argparse.Namespace) -> bool:
+    """True if a transfer is to colour: by its name, or because a reference or a library is given."""
+    from ...errors import UsageError
+    from ...exemplar.registry import transfer_names
+
+    given = args.reference is not None or args.library is not None
+    if args.method not in transfer_names() and not (given and args.method is None):
+        if given:
+            raise UsageError(
+                f"--reference and --library are for methods that colour after a picture, not for '{args.method}'. "
+                f"Those are: {', '.join(transfer_names())}."
+            )
+        return False
+    for name in ("model", "palette", "labels", "uncertainty"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} has no meaning where colours come from a reference picture. Leave it out.")
+    if args.device == "cuda":
+        raise UsageError("Colouring after a reference runs on the processor only. Leave --device out.")
+    return True
 
 
 def window_of(words: list[str] | None) -> str | tuple[float, float] | None:

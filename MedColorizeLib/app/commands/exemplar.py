@@ -24,6 +24,18 @@ examples:
 Methods: zeng (the paper), welsh, ctccs, ictede, cpami, mrf-cnn, dpst, adpst.
 """
 
+_KEYS = "key slices (default: one every 6 mm)"
+_FEATURES: dict[str, Any] = {
+    "type": Path,
+    "metavar": "FILE",
+    "help": "weights of SqueezeNet 1.1: compare deep features as well",
+}
+_BACKGROUND: dict[str, Any] = {
+    "choices": ("keep", "cryosection"),
+    "default": "keep",
+    "help": "cryosection: of frozen sections in blue gelatine only the tissue counts (default: keep)",
+}
+
 
 def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Declare the command."""
@@ -35,44 +47,25 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    background = {
-        "choices": ("keep", "cryosection"),
-        "default": "keep",
-        "help": "cryosection: of frozen sections in blue gelatine only the tissue counts (default: keep)",
-    }
-    features = {"type": Path, "metavar": "FILE", "help": "weights of SqueezeNet 1.1: compare deep features as well"}
 
     index = actions.add_parser("index", help="make a library, or bring it up to date")
     index.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="colour pictures, at any depth")
     index.add_argument("-o", "--output", type=Path, required=True, metavar="LIBRARY", help="the library's file")
-    index.add_argument("--background", **background)
-    index.add_argument("--features", **features)
+    index.add_argument("--background", **_BACKGROUND)
+    index.add_argument("--features", **_FEATURES)
     index.add_argument("--json", action="store_true", help="print one JSON document on standard output")
 
     find = actions.add_parser("find", help="show the references nearest to a scan's key slices")
     find.add_argument("--count", type=int, default=3, metavar="N", help="how many for each slice (default: 3)")
     find.add_argument("--sheet", type=Path, metavar="PNG", help="also write them as one picture")
+    find.add_argument("--library", type=Path, required=True, metavar="LIBRARY", help="made by `exemplar index`")
+    find.add_argument("--keys", type=int, metavar="N", help=_KEYS)
+    find.add_argument("--features", **_FEATURES)
 
     color = actions.add_parser("colorize", help="colour a scan")
     color.add_argument("-o", "--output", type=Path, required=True, help="the ending chooses the format")
-    color.add_argument("--method", default="zeng", metavar="NAME", help="which transfer (default: zeng)")
-    color.add_argument("--reference", type=Path, metavar="PICTURE", help="this one instead of what the library finds")
-    color.add_argument("--background", **background)
-    color.add_argument(
-        "--references",
-        choices=("one", "each"),
-        default="one",
-        help="one reference for the whole scan, or the nearest for each key slice (default: one)",
-    )
-    color.add_argument("--work", type=Path, metavar="DIR", help="keep finished key slices there, to go on after a stop")
-    color.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="OPTION=VALUE",
-        help="an option of the method, e.g. size=160 (see Docs/Exemplar.md); may be repeated",
-    )
-    color.add_argument("--sheet", type=Path, metavar="PNG", help="also write key slices and references as one picture")
+    color.add_argument("--method", metavar="NAME", help="which transfer (default: zeng)")
+    add_reference_options(color)
     color.add_argument(
         "--fidelity",
         choices=("exact", "balanced", "free"),
@@ -84,22 +77,43 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     color.add_argument("--overwrite", action="store_true", help="replace an existing output")
     for each in (find, color):
         each.add_argument("input", type=Path, help="the scan: as for `colorize`")
-        each.add_argument(
-            "--library", type=Path, required=each is find, metavar="LIBRARY", help="made by `exemplar index`"
-        )
-        each.add_argument("--keys", type=int, metavar="N", help="key slices (default: one every 6 mm)")
         each.add_argument("--window", nargs="+", metavar="LOW HIGH|NAME", help="as for `colorize`")
         each.add_argument("--series", metavar="UID", help="which DICOM series of the folder")
         each.add_argument("--frames", default="all", metavar="all|N", help="frames of a 4-D input (default: all)")
-        each.add_argument("--features", **features)
         each.add_argument("--json", action="store_true", help="print one JSON document on standard output")
+
+
+def add_reference_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """What colouring after a reference can be told: the same here and in `medcolorize colorize`."""
+    parser.add_argument("--library", type=Path, metavar="LIBRARY", help="made by `exemplar index`")
+    parser.add_argument("--reference", type=Path, metavar="PICTURE", help="this one instead of what a library finds")
+    parser.add_argument("--background", **_BACKGROUND)
+    parser.add_argument(
+        "--references",
+        choices=("one", "each"),
+        default="one",
+        help="one reference for the whole scan, or the nearest for each key slice (default: one)",
+    )
+    parser.add_argument("--keys", type=int, metavar="N", help=_KEYS)
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="keep finished key slices there, to go on after a stop"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the method, e.g. size=160 (see Docs/Exemplar.md); may be repeated",
+    )
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also write key slices and references as one picture")
+    parser.add_argument("--features", **_FEATURES)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do it."""
     if args.action == "index":
         return _index(args, console)
-    return _find(args, console) if args.action == "find" else _colorize(args, console)
+    return _find(args, console) if args.action == "find" else color_after_reference(args, console)
 
 
 def _index(args: argparse.Namespace, console: Console) -> int:
@@ -162,7 +176,8 @@ def _find(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _colorize(args: argparse.Namespace, console: Console) -> int:
+def color_after_reference(args: argparse.Namespace, console: Console) -> int:
+    """`exemplar colorize`, and `colorize` with a transfer's name as its method."""
     from ...errors import UsageError
     from ...exemplar.library import ReferenceLibrary
     from ..exemplar_job import find_references, make_painter, plan_keys
@@ -202,6 +217,8 @@ def _colorize(args: argparse.Namespace, console: Console) -> int:
         f"{outcome.output} written in {outcome.seconds:.1f} s: coloured by {outcome.provenance['method']} after "
         f"{outcome.provenance['model']}, {len(plan.positions)} key slices. The colour is synthetic: not for diagnosis."
     )
+    if outcome.report is not None:
+        console.say(f"The report is in {args.report}.")
     console.result(outcome.to_dict())
     return 0
 
@@ -222,13 +239,13 @@ def _job(args: argparse.Namespace) -> ExemplarJob:
         "frames": args.frames,
         "features": args.features,
     }
-    if args.action == "find":
+    if getattr(args, "action", "") == "find":
         return ExemplarJob(**common)
     return ExemplarJob(
         **common,
         reference=args.reference,
         background=args.background,
-        method=args.method,
+        method=args.method or "zeng",
         options=dict(_option(text) for text in args.set),
         references=args.references,
         work=args.work,

@@ -21,7 +21,7 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser = subparsers.add_parser(
         "methods",
         help="list the published systems and their recipes",
-        description="List the published systems that can be trained here.",
+        description="List the published systems that can be trained here, and those that colour after a reference.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -31,6 +31,8 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do it."""
+    from ...exemplar.registry import describe as transfer
+    from ...exemplar.registry import transfer_names
     from ...methods.registry import describe, method_names
 
     methods = [
@@ -38,12 +40,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
         for name, e in ((name, describe(name)) for name in method_names())
     ]
     recipes = _recipes()
-    console.result({"methods": methods, "recipes": recipes})
+    transfers = [
+        {"name": name, "title": e.title, "paper": e.paper, "summary": e.summary}
+        for name, e in ((name, transfer(name)) for name in transfer_names())
+    ]
+    console.result({"methods": methods, "recipes": recipes, "transfers": transfers})
     if args.json:
         return 0
     for method in methods:
         pairs = "pairs" if method["paired"] else "unpaired"
         console.say(f"{method['name']:18s} {method['title']} ({method['paper']}; {pairs}): {method['summary']}")
+    console.say("\nColouring after a reference picture, without training (colorize --method NAME --reference PICTURE):")
+    for entry in transfers:
+        console.say(f"{entry['name']:18s} {entry['title']} ({entry['paper']}): {entry['summary']}")
     if args.recipes:
         console.say("")
         for recipe in recipes:
