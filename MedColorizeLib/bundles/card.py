@@ -54,6 +54,16 @@ def model_card(facts: Facts, parameters: int, half: bool) -> str:
     return "\n".join(lines)
 
 
+_PICTURES = "## Pictures"
+
+
+def with_pictures(card: str, captions: Mapping[str, str]) -> str:
+    """The card with these pictures (file name and caption) at its end, in place of any it had."""
+    kept = card.partition(f"\n{_PICTURES}\n")[0].rstrip("\n")
+    shown = [f"![{caption}]({name})\n\n*{caption}*" for name, caption in captions.items()]
+    return "\n\n".join([kept, _PICTURES, *shown]) + "\n"
+
+
 def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_words(each)}" for key, each in value.items())

@@ -5,6 +5,7 @@
     README.md           the model card
     SHA256SUMS          of the others, in the format of sha256sum
     thumbnail.png       optional: a little picture of its colours
+    good.jpg, bad.jpg   optional: a case it colours well, and one it doesn't; the card shows them
 
 Not for: trusting it (`verify`) or building networks (`load`).
 """
@@ -20,13 +21,15 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..errors import ModelError
+from .likeness import Likeness
 
 SCHEMA = 1
 METADATA, WEIGHTS, CARD, SUMS = "metadata.json", "model.safetensors", "README.md", "SHA256SUMS"
 FILES = (METADATA, WEIGHTS, CARD, SUMS)
 THUMBNAIL = "thumbnail.png"
-KNOWN = (*FILES, THUMBNAIL)
-"""What a bundle may hold; all but the thumbnail it must."""
+PICTURES = ("good.jpg", "bad.jpg")
+KNOWN = (*FILES, THUMBNAIL, *PICTURES)
+"""What a bundle may hold; all but the pictures it must."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LARGEST_TEXT = 1 << 20
 _MONAI = (
@@ -81,6 +84,8 @@ class Bundle:
     sha256: str
     """Of the weights."""
     description: str = ""
+    likeness: Likeness | None = None
+    """What the training scans looked like, where that was measured."""
 
     @property
     def weights(self) -> Path:
@@ -126,7 +131,7 @@ def read_bundle(folder: Path) -> Bundle:
             "export the model again."
         )
     keys = ("schema", "name", "title", "method", "kind", "config", "input", "precision", "training", "sha256")
-    _refuse_unknown(own, keys, path)
+    _refuse_unknown(own, (*keys, "likeness"), path)
     for key, kind in (("name", str), ("title", str), ("method", str), ("kind", str), ("config", dict), ("input", dict),
                       ("precision", str), ("training", dict), ("sha256", str)):  # fmt: skip
         if not isinstance(own.get(key), kind):
@@ -150,6 +155,7 @@ def read_bundle(folder: Path) -> Bundle:
         training=own["training"],
         sha256=own["sha256"],
         description=description if isinstance(description, str) else "",
+        likeness=Likeness.from_mapping(own["likeness"], path) if "likeness" in own else None,
     )
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from .folder import CARD, FILES, KNOWN, METADATA, SUMS, THUMBNAIL, WEIGHTS, Bundle, read_bundle
+from .folder import CARD, FILES, KNOWN, METADATA, PICTURES, SUMS, THUMBNAIL, WEIGHTS, Bundle, read_bundle
 
 _LARGEST_WEIGHTS = 4 << 30
 _LARGEST_THUMBNAIL = 256 << 10
 _WIDEST_THUMBNAIL = 512
+_LARGEST_PICTURE = 60_000
+_WIDEST_PICTURE = 2048
 _DTYPES = ("F32", "F16", "I64", "I32", "U8", "BOOL")
 
 
@@ -30,7 +32,7 @@ def verify(folder: Path | str) -> Bundle:
 
 
 def check_files(folder: Path) -> None:
-    """Exactly the files of a bundle, as plain files; the thumbnail may be missing."""
+    """Exactly the files of a bundle, as plain files; thumbnail and pictures may be missing."""
     if folder.is_symlink() or not folder.is_dir():
         raise ModelError(f"{folder} is not a model bundle: a folder (not a link) is expected.")
     for path in sorted(folder.iterdir()):
@@ -48,6 +50,32 @@ def check_files(folder: Path) -> None:
         raise ModelError(f"{folder / WEIGHTS} is {size} bytes: not a model's size. Install the bundle again.")
     if (folder / THUMBNAIL).exists():
         check_thumbnail(folder / THUMBNAIL)
+    for name in PICTURES:
+        if (folder / name).exists():
+            check_picture(folder / name)
+
+
+def check_picture(path: Path) -> None:
+    """A plain JPEG, small in every way, whose size is read without decoding it."""
+    content = path.read_bytes() if path.stat().st_size <= _LARGEST_PICTURE else b""
+    if not all(0 < side <= _WIDEST_PICTURE for side in _jpeg_size(content)):
+        raise ModelError(
+            f"{path} is no JPEG picture of at most {_WIDEST_PICTURE} pixels a side and {_LARGEST_PICTURE // 1000} kB. "
+            "The bundle is refused; without that file and its line in SHA256SUMS it may be good."
+        )
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int]:
+    """Rows and columns from the frame header; 0 where there is none."""
+    at = 2
+    while content[:2] == b"\xff\xd8" and at + 9 <= len(content) and content[at] == 0xFF:
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(content[at + 5 : at + 7], "big"), int.from_bytes(content[at + 7 : at + 9], "big")
+        if length < 2:
+            break
+        at += 2 + length
+    return 0, 0
 
 
 def check_thumbnail(path: Path) -> None:
@@ -78,7 +106,7 @@ def thumbnail_of(folder: Path) -> Path | None:
 def check_sums(folder: Path, bundle: Bundle) -> None:
     """SHA256SUMS names the other files with their hashes; the metadata repeats that of the weights."""
     sums = _sums(folder)
-    extra = (THUMBNAIL,) if (folder / THUMBNAIL).exists() or THUMBNAIL in sums else ()
+    extra = [name for name in (THUMBNAIL, *PICTURES) if (folder / name).exists() or name in sums]
     for name in (METADATA, WEIGHTS, CARD, *extra):
         if name not in sums:
             raise ModelError(f"{folder / SUMS} does not name {name}. Install the bundle again.")

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from .. import __version__
 from ..errors import ModelError, UsageError
 from ..imaging.atomic import AtomicTarget
+from .amend import write_sums
 from .card import model_card
-from .folder import CARD, METADATA, NAME, SCHEMA, SUMS, THUMBNAIL, WEIGHTS, Bundle, InputFrame
+from .folder import CARD, METADATA, NAME, SCHEMA, THUMBNAIL, WEIGHTS, Bundle, InputFrame
 from .verify import sha256_of, verify
 
 _MONAI_SCHEMA = (
@@ -76,12 +77,9 @@ def write_bundle(
         (folder / METADATA).write_text(json.dumps(metadata, indent=2, ensure_ascii=False), encoding="utf-8")
         parameters = sum(value.numel() for value in tensors.values())
         (folder / CARD).write_text(model_card(facts, parameters, half), encoding="utf-8")
-        names = [CARD, METADATA, WEIGHTS]
         if thumbnail is not None:
             (folder / THUMBNAIL).write_bytes(thumbnail)
-            names.append(THUMBNAIL)
-        sums = "".join(f"{sha256_of(folder / name)}  {name}\n" for name in names)
-        (folder / SUMS).write_text(sums)
+        write_sums(folder)
         verify(folder)
         output.commit()
     return verify(target)

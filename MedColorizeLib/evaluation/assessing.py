@@ -21,7 +21,7 @@ from .consistency import axis_consistency, frames_consistency, isotropy
 from .curves import tissue_spread
 from .fidelity import FSIM_SLICES, SSIM_SLICES, against_truth, luma_fidelity
 from .frechet import picture_distance
-from .grades import grade, grade_uncertainty, overall_light, verdict_of
+from .grades import grade, grade_likeness, grade_uncertainty, overall_light, verdict_of
 from .planes import Planes, measure_planes
 from .records import AxisConsistency, Facts, FramesConsistency, SliceTable, UncertaintySummary
 from .stack import (
@@ -94,6 +94,8 @@ def run(
     bands = load_bands()
     consistency = (axes[0], axes[1], axes[2])
     grades = grade(trust, fidelity, consistency, color.shape, bands)
+    if (likeness := grade_likeness(color.provenance)) is not None:
+        grades = (likeness, *grades)  # first: what else is graded presumes it
     overall = overall_light(grades)
     return Assessment(
         facts=_facts(color, mask, names, stacks[0]),

@@ -8,8 +8,9 @@ synthetic.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .records import AxisConsistency, Band, Fidelity, Grade, Light, Trust, UncertaintySummary
 
@@ -99,6 +100,14 @@ _UNCERTAINTY = _Line(
     "Disagreement of the axial, coronal and sagittal colouring of the same voxels.",
 )  # fmt: skip
 
+_LIKENESS = _Line(
+    "likeness", "Like the training scans", "", 1, 2,
+    ("The scan looks like those that the model was trained on.",
+     "The scan looks unlike those that the model was trained on ({value} times the limit): the colours may be wrong.",
+     "The scan looks unlike those that the model was trained on ({value} times the limit): the colours are guesses."),
+    "How far figures of the scan are beyond those of the training scans; 1 is the limit.",
+)  # fmt: skip
+
 
 def grade(
     trust: Trust,
@@ -136,6 +145,19 @@ def grade(
 def grade_uncertainty(summary: UncertaintySummary) -> Grade:
     """The line that joins the verdict where the volume was coloured along several planes."""
     return _graded(_UNCERTAINTY, summary.p95, _UNCERTAINTY.good, _UNCERTAINTY.fair, None)
+
+
+def grade_likeness(provenance: Mapping[str, Any]) -> Grade | None:
+    """The line of a scan that the model compared with its training scans; None where it could not."""
+    told = provenance.get("likeness")
+    score = told.get("score") if isinstance(told, Mapping) else None
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        return None
+    made = _graded(_LIKENESS, float(score), _LIKENESS.good, _LIKENESS.fair, None)
+    reasons = [str(reason) for reason in told.get("reasons", [])] if isinstance(told, Mapping) else []
+    if made.light in ("green", "none") or not reasons:
+        return made
+    return replace(made, words=f"{made.words[:-1]}. Beyond training: {'; '.join(reasons)}.")
 
 
 def _graded(line: _Line, value: float, good: float, fair: float, band: Band | None) -> Grade:

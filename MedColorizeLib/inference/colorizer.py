@@ -29,6 +29,7 @@ from .palette import default_palette, load_palette
 from .tables import ColorTable
 
 if TYPE_CHECKING:
+    from ..bundles.likeness import Comparison
     from .planes import FusedPainter
 
 
@@ -123,15 +124,18 @@ class Colorizer:
             "fidelity": fidelity,
             "labels": labels is not None,
         }
-        header = ColorHeader(volume.shape, 4 if alpha else 3, volume.affine, 1, provenance, volume.origin)
-        result = ColorStream(header, iter(()), tuple(notes))
         work: _TableWork | _PaintWork
         if hasattr(painter, "paint"):
             work = _PaintWork(cast(SlabPainter, painter), volume, labels, chosen, fidelity, cancel)
-            if uncertainty:
-                result.uncertainty = work.uncertainty = np.zeros(volume.shape, np.float32)
+            if (like := work.likeness()) is not None:
+                provenance["likeness"] = like.to_mapping()
+                notes += [like.note] if like.unlike else []
         else:
             work = _TableWork(cast(TablePainter, painter), volume, labels, chosen, fidelity)
+        header = ColorHeader(volume.shape, 4 if alpha else 3, volume.affine, 1, provenance, volume.origin)
+        result = ColorStream(header, iter(()), tuple(notes))
+        if uncertainty and isinstance(work, _PaintWork):
+            result.uncertainty = work.uncertainty = np.zeros(volume.shape, np.float32)
         result.slabs = _slabs(result, work, mask, on_progress, cancel)
         return result
 
@@ -234,6 +238,11 @@ class _PaintWork:
             proposal, self.uncertainty[start:stop] = planes.paint_unsure(self._subject, start, stop, self._cancel)
         out[:], overflowed = fit_gamut(proposal, gray, self._fidelity)
         return gray, int(np.count_nonzero(overflowed))
+
+    def likeness(self) -> Comparison | None:
+        """How far the scan is from what the painter was trained on, if it can tell."""
+        tell = getattr(self._painter, "likeness", None)
+        return tell(self._subject) if tell else None
 
     @property
     def notes(self) -> tuple[str, ...]:

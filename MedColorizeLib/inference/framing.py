@@ -49,6 +49,8 @@ class Scene:
     whole: NDArray[np.uint8] | None = None
     """All slices coloured, where the plane lies across the array's slabs."""
     file: Any = None
+    kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    """What the network made of slices it was shown before they were wanted."""
     _held: dict[int, Framed] = field(default_factory=dict)
 
     @classmethod
@@ -59,7 +61,7 @@ class Scene:
         mask = soft_mask(gray, Window(0, 255), turn.mm)
         native = (gray.shape[1], gray.shape[2])
         shape = _network_shape(wanted, native, turn)
-        box = box_of(mask, native)
+        box = _box(mask, native)
         scale = (shape[0] / native[0], shape[1] / native[1])
         extent = [(high - low) * factor for (low, high), factor in zip(box, scale, strict=True)]
         window = [-(-max(wanted.size, int(np.ceil(size))) // wanted.divisor) * wanted.divisor for size in extent]
@@ -140,7 +142,7 @@ def _network_shape(wanted: InputFrame, native: Pair, turn: frame.Orientation) ->
     return frame.scaled_shape(native, mm, longer / wanted.size)
 
 
-def box_of(mask: SoftMask, native: Pair) -> tuple[tuple[float, float], tuple[float, float]]:
+def _box(mask: SoftMask, native: Pair) -> tuple[tuple[float, float], tuple[float, float]]:
     """Rows and columns between which the body lies, in native pixels, from the coarse mask."""
     inside = mask.coarse.max(axis=0) > 127
     box = []

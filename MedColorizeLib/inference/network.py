@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundles.folder import Bundle
+from ..bundles.likeness import Comparison, Figures, of_other_modality
 from ..errors import ModelError, ResourceError, UsageError
 from ..imaging.foreground import soft_mask
 from ..imaging.volume import Volume
 from ..imaging.windows import modality_of
 from ..progress import CancelToken
 from ..training import frame
-from .framing import Scene, box_of
+from .framing import Scene
+from .likeness import SLICES, measure
 from .painter import Subject
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = 256 << 20
 """A whole coloured volume that is larger (other planes than the array's own) is kept in a temporary file."""
+_WIDEST = 1.25
+"""Bodies up to so many times as wide as a training picture are coloured: heads of 240 mm, and no thorax, at 192 mm."""
 _log = logging.getLogger(__name__)
 
 
@@ -129,8 +133,31 @@ class NetworkPainter:
 
     def _slice(self, scene: Scene, n: int) -> NDArray[np.float32]:
         """One slice in the plane's order, (3, rows, columns) in 0..255."""
+        return scene.back(scene.kept.pop(n, None) if n in scene.kept else self._seen(scene, n), n)
+
+    def _seen(self, scene: Scene, n: int) -> NDArray[np.float32] | None:
+        """What the network makes of a slice, in its window; None for air, which needs no network."""
         stack = scene.stack(n)
-        return scene.back(None if stack is None else self._run(stack), n)  # air alone needs no network
+        return None if stack is None else self._run(stack)
+
+    def figures(self, subject: Subject, slices: int = SLICES) -> list[Figures]:
+        """What the subject looks like to this network, slice by slice (`inference.likeness`)."""
+        scene = self._scene(subject)
+
+        def colored(n: int) -> NDArray[np.float32] | None:
+            made = self._seen(scene, n)
+            if made is not None:
+                scene.kept[n] = made  # it will be wanted again when the slice is painted
+            return made
+
+        return measure(scene, colored, slices)
+
+    def likeness(self, subject: Subject) -> Comparison | None:
+        """How far the subject is from what the network was trained on; None if nobody measured that."""
+        made_for = self.bundle.input.modality
+        if made_for and subject.modality and subject.modality != made_for:
+            return of_other_modality(subject.modality, made_for)
+        return None if self.bundle.likeness is None else self.bundle.likeness.compare(self.figures(subject))
 
     def _run(self, stack: NDArray[np.float32]) -> NDArray[np.float32]:
         """(k, H, W) in -1..1 -> (3, H, W) in 0..255."""
@@ -201,21 +228,24 @@ def best_bundle_for(volume: Volume) -> str | None:
         for entry in installed()
         if entry.bundle is not None and entry.bundle.kind == "color" and entry.bundle.input.modality in (modality, "")
     ]
-    fitting = [bundle for bundle in candidates if _fits(bundle, volume)]
+    fitting = candidates
+    if any(bundle.input.spacing for bundle in candidates):
+        across = _typical_mm(volume)
+        fitting = [b for b in candidates if not b.input.spacing or across <= _WIDEST * b.input.size * b.input.spacing]
     # Named for the modality before made for any; then the longest trained.
     fitting.sort(key=lambda b: (b.input.modality != modality, -int(b.training.get("step", 0)), b.name))
     return fitting[0].name if fitting else None
 
 
-def _fits(bundle: Bundle, volume: Volume) -> bool:
-    """Whether the slices are no larger than what the network was trained on (a head model sees no thorax)."""
-    wanted = bundle.input
-    if not wanted.spacing:
-        return True
+def _typical_mm(volume: Volume) -> float:
+    """How wide the body is in most axial slices: the median diameter of circles as large as it.
+
+    Not the widest slice: below a head there may be shoulders.
+    """
     from ..imaging.windows import auto_window
 
-    turn = frame.orientation(volume.affine, wanted.plane)  # type: ignore[arg-type]
+    turn = frame.orientation(volume.affine, "axial")
     mask = soft_mask(turn.apply(volume.array), auto_window(volume), turn.mm)
-    box = box_of(mask, (turn.apply(volume.array).shape[1], turn.apply(volume.array).shape[2]))
-    extent = max((high - low) * mm for (low, high), mm in zip(box, turn.mm[1:], strict=True))
-    return extent <= 1.4 * wanted.size * wanted.spacing
+    pixel = mask.steps[1] * turn.mm[1] * mask.steps[2] * turn.mm[2]
+    areas = np.count_nonzero(mask.coarse > 127, axis=(1, 2)) * pixel
+    return float(np.median(2 * np.sqrt(areas[areas > 0] / np.pi))) if areas.any() else 0.0

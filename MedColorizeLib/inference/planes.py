@@ -20,6 +20,7 @@ from ..progress import CancelToken, OnProgress, Progress
 from .painter import SlabPainter, Subject
 
 if TYPE_CHECKING:
+    from ..bundles.likeness import Comparison
     from .network import NetworkPainter
 
 PLANES = ("axial", "coronal", "sagittal")
@@ -28,16 +29,21 @@ PLANES = ("axial", "coronal", "sagittal")
 class FusedPainter:
     """The mean of several painters' chroma, on the subject's own luma (`inference.painter.SlabPainter`)."""
 
-    def __init__(self, painters: Sequence[SlabPainter]) -> None:
+    def __init__(self, painters: Sequence[SlabPainter], judge: NetworkPainter | None = None) -> None:
+        """`judge`: which of them saw the plane that training showed most, and so tells likeness."""
         if len(painters) < 2:
             raise UsageError("Fusing needs at least two painters.")
-        self.painters = list(painters)
+        self.painters, self.judge = list(painters), judge
         self.name = self.painters[0].name
 
     def describe(self) -> dict[str, Any]:
         """For the provenance."""
         first = self.painters[0].describe()
         return {**first, "model_plane": "+".join(str(p.describe().get("model_plane", "")) for p in self.painters)}
+
+    def likeness(self, subject: Subject) -> Comparison | None:
+        """How far the subject is from what the network was trained on."""
+        return None if self.judge is None else self.judge.likeness(subject)
 
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255."""
@@ -108,4 +114,4 @@ def three_planes(painter: NetworkPainter) -> FusedPainter:
         each.append(
             NetworkPainter(described, painter._network, device=painter.device.type, precision=painter.precision)
         )
-    return FusedPainter(each)
+    return FusedPainter(each, each[PLANES.index(painter.bundle.input.plane)])

@@ -15,6 +15,9 @@ examples:
   medcolorize models info head-mr         its card, and whether its files are whole
   medcolorize models add head-mr.zip      verified first: hashes, sizes, no code, finite numbers, fitting network
   medcolorize models remove head-mr
+  medcolorize models measure head-mr --data heads --gray DATA/mr     what its training scans look like: goes into the
+                                          bundle, so that scans unlike them get a warning
+  medcolorize models measure my-model --on scans/*.nii.gz
 """
 
 
@@ -22,14 +25,18 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "models",
-        help="list, add or remove models",
-        description="List, look at, add or remove trained models.",
+        help="list, add, remove or measure models",
+        description="List, look at, add, remove or measure trained models.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("action", nargs="?", choices=("list", "info", "add", "remove"), default="list")
+    parser.add_argument("action", nargs="?", choices=("list", "info", "add", "remove", "measure"), default="list")
     parser.add_argument("model", nargs="?", help="a name; for info also a folder; for add a folder or a .zip")
     parser.add_argument("--overwrite", action="store_true", help="add: replace a model of the same name")
+    parser.add_argument("--on", type=Path, nargs="+", default=[], metavar="FILE", help="measure: the training scans")
+    parser.add_argument("--data", type=Path, action="append", default=[], metavar="FILE",
+                        help="measure: the data file that training used, with --gray")  # fmt: skip
+    parser.add_argument("--gray", type=Path, metavar="DIR", help="measure: the folder of gray scans of the training")
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
 
 
@@ -54,6 +61,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if not args.json:
             console.say(f"'{args.model}' is removed.")
         return 0
+    if args.action == "measure":
+        return _measure(args, console)
     return _info(args.model, console, args.json)
 
 
@@ -72,6 +81,17 @@ def _list(console: Console, as_json: bool) -> int:
     for entry in entries:
         about = f"BROKEN: {entry['problem']}" if entry["problem"] else f"{entry['title']} ({entry['method']})"
         console.say(f"{entry['name']:24s} {entry['modality'] or 'any':4s} {entry['bytes'] / 1e6:7.1f} MB  {about}")
+    return 0
+
+
+def _measure(args: argparse.Namespace, console: Console) -> int:
+    from ..measuring import measure_model, training_scans
+
+    scans = [*args.on, *(training_scans(args.model, args.data, args.gray) if args.gray else [])]
+    likeness = measure_model(args.model, scans, console.progress, console.cancel)
+    console.result({"model": args.model, **likeness.to_mapping()})
+    if not args.json:
+        console.say(f"'{args.model}': {likeness.slices} slices of {likeness.volumes} scans were measured.")
     return 0
 
 
