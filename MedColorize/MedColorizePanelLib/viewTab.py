@@ -14,6 +14,16 @@ from .jobs import Failure, Job
 from .widgets import chooseKey, fillCombo, fitHeight
 
 FRAMES = 72
+PRESETS = {
+    "head-mr": lambda: _("Head MR with skin and scalp"),
+    "brain-mr": lambda: _("Brain MR, skull stripped"),
+    "ct-soft-tissue": lambda: _("CT, muscles and organs below the fat"),
+    "ct-vessels": lambda: _("CT, contrast vessels, cartilage and bone"),
+    "ct-bone": lambda: _("CT, bone"),
+    "translucent": lambda: _("See through the outer tissue"),
+    "plain": lambda: _("Anything else"),
+}
+"""What the library's presets are called, where translation tools find it."""
 
 
 class ViewTab:
@@ -101,16 +111,13 @@ class ViewTab:
         self.ui.showIn3DButton.checked = display is not None and bool(display.GetVisibility())
         if display is None:
             return
-        from MedColorizeLib.mrml import presets
         from MedColorizeLib.mrml import rendering as looks
 
         self._updating = True
         try:
             look = looks.look_of(display)
             if self.ui.presetComboBox.count == 0:
-                fillCombo(
-                    self.ui.presetComboBox, [(preset.name, _(preset.title), "") for preset in presets.PRESETS.values()]
-                )
+                fillCombo(self.ui.presetComboBox, [(name, title(), "") for name, title in PRESETS.items()])
             chooseKey(self.ui.presetComboBox, look.preset)
             self.ui.opacitySlider.value = look.opacity
             self.ui.thresholdSlider.value = looks.threshold_of(display)

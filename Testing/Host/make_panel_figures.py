@@ -41,6 +41,7 @@ def fill(panel: Panel, folder: Path) -> None:
     from PIL import Image
 
     from MedColorizeLib.app.sample import mni_path
+    from MedColorizeLib.exemplar.library_update import update
     from MedColorizeLib.imaging.read import read_volume
     from MedColorizeLib.mrml import nodes
 
@@ -56,6 +57,7 @@ def fill(panel: Panel, folder: Path) -> None:
         (folder / name).mkdir()
         for k in range(40, 130, 3):
             Image.fromarray(array[k, ::-1].astype(np.uint8)).resize((96, 96)).save(folder / name / f"{k}.png")
+    update(folder / "sections.sqlite", [folder / "color"])
     # One slice with a colour of its own, as networks that work slice by slice give: something to find.
     rgb[95, ..., 0] = np.where(rgb[95].max(-1) > 40, np.clip(rgb[95, ..., 0].astype(int) + 26, 0, 255), rgb[95, ..., 0])
     panel.ui.measureButton.click()
@@ -78,6 +80,17 @@ def fill(panel: Panel, folder: Path) -> None:
     ui.modelsTable.selectRow(names.index("head-mr"))
 
 
+def choose_reference(panel: Panel) -> None:
+    """Colour after the nearest of a library, as far as the preview."""
+    panel.ui.tabWidget.currentIndex = 0
+    panel.choose_model("exemplar:welsh")
+    panel.ui.referencePath.currentPath = "sections.sqlite"
+    panel.wait(lambda: not panel.colorize.reference.busy, 60)
+    panel.ui.previewButton.click()
+    panel.wait(lambda: panel.colorize._previewJob is None, 120)
+    assert panel.host.displays == [], panel.host.displays
+
+
 def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "Docs" / "Figures"
     target = target.resolve()
@@ -90,16 +103,25 @@ def main() -> None:
         application.setStyle("Fusion")
         light, font = QtGui.QPalette(application.palette()), QtGui.QFont(application.font())
         fill(panel, folder)
-        for suffix, palette, size in (("", light, 10), ("-dark", dark(), 10), ("-large", light, 15)):
+
+        def dress(palette: QtGui.QPalette, size: int) -> None:
             application.setPalette(palette)
             font.setPointSize(size)
             application.setFont(font)
             panel.host.turn(0.2)
+
+        styles = (("", light, 10), ("-dark", dark(), 10), ("-large", light, 15))
+        for suffix, palette, size in styles:
+            dress(palette, size)
             for index, tab in enumerate(TABS):
                 panel.ui.tabWidget.currentIndex = index
                 panel.host.turn(0.1)
                 panel.widget.fitTables()
                 panel.host.grab(target / f"panel-{tab}{suffix}.png")
+        choose_reference(panel)
+        for suffix, palette, size in styles:
+            dress(palette, size)
+            panel.host.grab(target / f"panel-reference{suffix}.png")
         panel.ui.trainButton.click()
         panel.wait(lambda: panel.train._job is None, 60)
         panel.host.close()

@@ -127,7 +127,8 @@ def test_every_input_has_a_tool_tip_and_a_label_key(panel: Panel) -> None:
     buddies = {b.text for b in tree.iterfind(".//property[@name='buddy']/cstring")}
     for widget in tree.iter("widget"):
         kind, name = widget.get("class", ""), widget.get("name", "")
-        if kind in ("QComboBox", "QPushButton", "QCheckBox", "ctkSliderWidget", "ctkPathLineEdit") or "Node" in kind:
+        inputs = ("QComboBox", "QPushButton", "QCheckBox", "ctkSliderWidget", "ctkPathLineEdit")
+        if kind in (*inputs, "QSpinBox", "QDoubleSpinBox", "QTableWidget", "QLineEdit") or "Node" in kind:
             assert getattr(panel.ui, name).toolTip, f"{name} has no tool tip"
         if kind in ("QComboBox", "ctkSliderWidget", "ctkPathLineEdit") or "Node" in kind:
             assert name in buddies, f"{name} has no label with a key"
@@ -165,6 +166,48 @@ def test_catalogue_entry_fits_the_schema() -> None:
     assert set(entry) <= {*known.split(), "dicom_support_rule"}
     assert entry["category"] in ("Rendering", "Image Synthesis")
     assert "project(MedColorize)" in (MODULE.parent / "CMakeLists.txt").read_text()
+
+
+SHOWN = {"text", "toolTip", "title", "windowTitle", "placeholderText", "html", "suffix"}
+SAYS = {
+    *("errorDisplay", "messageBox", "confirmOkCancelDisplay", "setText", "setToolTip", "addItem", "_say", "_idle"),
+    *("setTitleText", "SetText", "QTableWidgetItem", "RuntimeError", "ValueError", "setHorizontalHeaderLabels"),
+}
+
+
+def visible_texts(tree: ast.AST) -> list[ast.Constant]:
+    """Words in what is put into widgets, messages and errors, unless they go through a translation."""
+    values: list[ast.AST] = []
+    translated: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            values += [node.value for t in node.targets if isinstance(t, ast.Attribute) and t.attr in SHOWN]
+        elif isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in ("_", "tr", "translate"):
+                assert all(isinstance(a, ast.Constant) for a in node.args), f"line {node.lineno}: no tool can find it"
+                translated |= {id(part) for part in ast.walk(node)}
+            elif name in SAYS:
+                values += node.args
+    parts = [part for value in values for part in ast.walk(value) if id(part) not in translated]
+    return [
+        p for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str) and re.search(r"\w \w", p.value)
+    ]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_visible_text_can_be_translated(path: Path) -> None:
+    source = path.read_text(encoding="utf-8").splitlines()
+    found = visible_texts(ast.parse("\n".join(source)))
+    assert [part.value for part in found if "# no tr" not in source[part.end_lineno - 1]] == []  # type: ignore[operator]
+
+
+def test_presets_are_those_of_the_library(panel: Panel) -> None:
+    import MedColorizePanelLib.viewTab as viewTab
+
+    from MedColorizeLib.mrml.presets import PRESETS
+
+    assert {name: title() for name, title in viewTab.PRESETS.items()} == {p.name: p.title for p in PRESETS.values()}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
