@@ -44,23 +44,22 @@ _LUMA = (
     "SSIM and PSNR compare luma with the gray input, so whoever leaves the picture gray wins"
     "{keeps}. The distance to photographs is the only figure about colour, and at this budget no row is near them."
 )
-READ: dict[str, str] = {
-    "liang-2": _GAN,
-    "liang-3": _GAN + " The photographs are DRIVE's, not Messidor's.",
-    "liang-4": _GAN + " The photographs are DRIVE's, not Messidor's.",
-    "liang-5": _GAN + " The photographs are DRIVE's, not Messidor's.",
-    "colormedgan-5": _GAN
-    + " "
-    + _LUMA.format(keeps=": Zhang's network and ChromaGAN keep the input's lightness by construction"),
-    **{f"colormedgan-{n}": _GAN + " " + _LUMA.format(keeps="") for n in (1, 2, 3, 4)},
-    **{
-        f"zeng-{n}": "Nothing is trained here: each slice is optimised by itself, so that the verdicts hold for these "
-        "slices, references and iterations. Few slices make weak tests, and the paper's numbers aren't in the text at "
-        "hand, only what it says about them."
-        for n in (1, 2, 3)
-    },
-}
-"""What can and what can't be read out of a table of a small budget; it doesn't depend on how the rows came out."""
+_MESSIDOR = " The photographs are DRIVE's, not Messidor's."
+_TRANSFERS = (
+    "Nothing is trained here: each slice is optimised by itself, so the verdicts hold for these slices, references and "
+    "iterations. Few slices make weak tests, and the paper's numbers aren't in the text at hand, only what it says "
+    "about them."
+)
+
+
+def reading(table: Table) -> str:
+    """What can and what can't be read out of a table at a small budget, however its rows came out."""
+    if not table.trains:
+        return _TRANSFERS
+    if table.data != "brain":
+        return _GAN + (_MESSIDOR if table.data == "messidor" else "")
+    kept = ": Zhang's network and ChromaGAN keep the input's lightness by construction"
+    return f"{_GAN} {_LUMA.format(keeps=kept if table.name == 'colormedgan-5' else '')}"
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def section(one: Result) -> str:
         "",
         *(f"- {note}" for note in dict.fromkeys(notes)),
         "",
-        f"**What can be read out of it.** {READ[table.name]}",
+        f"**What can be read out of it.** {reading(table)}",
         "",
     ]
     return "\n".join(lines)
