@@ -171,6 +171,42 @@ def test_trouble_with_a_library_is_told(panel: Panel, library: Path, tmp_path: P
     assert panel.leftovers() == []
 
 
+def test_frames_of_a_sequence_share_the_reference_of_the_first(panel: Panel, library: Path) -> None:
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "frames")
+    for frame in range(2):
+        node = add_ball(f"frame {frame}", size=16)
+        if frame:  # this one by itself is most like another picture
+            array = nodes.array_from_node(node)
+            y, x = np.mgrid[0 : 1 : array.shape[1] * 1j, 0 : 1 : array.shape[2] * 1j]
+            array[...] = 900 * x * y
+        sequence.SetDataNodeAtValue(node, str(frame))
+        scene.RemoveNode(node)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    panel.parameters.inputVolume = browser.GetProxyNode(sequence)
+    panel.choose_model("exemplar:welsh")
+    panel.ui.referencePath.currentPath = str(library)
+    panel.parameters.frames = "all"
+    panel.apply()
+    assert panel.host.displays == []
+    made = next(
+        node
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceNode"))
+        if (node := scene.GetNthNodeByClass(index, "vtkMRMLSequenceNode")) is not sequence
+    )
+    for frame in range(2):
+        about = json.loads(made.GetNthDataNode(frame).GetAttribute("MedColorize.Provenance"))
+        assert [(used["picture"], used["chosen_by"]) for used in about["references"]] == [("ball.png", "library")]
+    panel.parameters.inputVolume = None
+    alone = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "alone")
+    alone.Copy(sequence.GetNthDataNode(1))
+    slices, _ = panel.widget.logic.colorize(alone, "exemplar:welsh", reference=str(library))
+    (used,) = json.loads(slices.GetAttribute("MedColorize.Provenance"))["references"]
+    assert used["picture"] != "ball.png"
+
+
 def test_stopping_the_preview_and_the_work(panel: Panel, library: Path) -> None:
     ready(panel, library)
     panel.ui.previewButton.click()
