@@ -5,7 +5,7 @@ Not for: the optimisation (room `exemplar`) or writing (`pipeline.colorize_file`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from ..exemplar.library import DeepFeature, Match, ReferenceLibrary
     from ..exemplar.pictures import Background
     from ..exemplar.volume import ExemplarPainter, KeySlice
+    from ..imaging.volume import Volume
+    from ..training.frame import Orientation
 
+_THIN = 2.0
 References = Literal["one", "each"]
 """One reference for the whole scan, or for each key slice its own."""
 
@@ -53,20 +56,44 @@ class KeyPlan:
     """The key slices of a scan as the transfer sees them."""
 
     positions: list[int]
+    """Along the slices of `turn`."""
     slices: list[NDArray[np.uint8]]
+    turn: Orientation | None = None
+    """Which plane is coloured slice by slice; None: as stored."""
 
 
 def plan_keys(job: ExemplarJob, choose: ChooseSeries | None = None) -> KeyPlan:
     """Read the scan and choose its key slices."""
-    from ..exemplar.volume import key_positions
-
     scan = open_scan(job.input, job.series, choose)
     frame = int(job.frames) if job.frames.isdigit() and int(job.frames) < scan.frames else 0
     volume = scan.read(frame)
     # The same window as `colorize_file` will use, so that the person sees the reference found for what is coloured.
     gray = codes(volume.array, choose_window(scan.read(0) if job.frames == "all" and frame else volume, job.window))
-    positions = key_positions(gray, volume.spacing[0], job.keys)
-    return KeyPlan(positions, [gray[k] for k in positions])
+    return plan_of(volume, gray, job.keys)
+
+
+def plan_of(volume: Volume, gray: NDArray[np.uint8], keys: int | None) -> KeyPlan:
+    """Key slices of a windowed volume (`gray`, 8-bit), in the plane that references show."""
+    from ..exemplar.volume import key_positions
+
+    turn = axial(volume.affine)
+    view = turn.apply(gray)
+    positions = key_positions(view, turn.mm[0], keys)
+    return KeyPlan(positions, [np.ascontiguousarray(view[k]) for k in positions], turn)
+
+
+def axial(affine: NDArray[np.float64]) -> Orientation:
+    """The axial plane of an array; its slices as stored where axial ones would have long, thin pixels.
+
+    Nothing is flipped: a mirror changes nothing for a transfer, and slices keep the numbers the file gives them.
+    """
+    from ..training.frame import Orientation, orientation
+
+    found = orientation(affine, "axial")
+    if max(found.mm[1:]) > _THIN * min(found.mm[1:]):
+        k, j, i = (float(length) for length in np.linalg.norm(affine[:3, 2::-1], axis=0))
+        return Orientation((0, 1, 2), (False, False, False), (k, j, i))
+    return replace(found, flips=(False, False, False))
 
 
 def find_references(job: ExemplarJob, plan: KeyPlan, library: ReferenceLibrary) -> list[Match]:
@@ -107,7 +134,7 @@ def make_painter(
             if held not in read:
                 read[held] = match.reference.read(match.turn)
             keys.append(KeySlice(k, read[held], describe_match(match)))
-    return ExemplarPainter(make_transfer(job), keys, work=job.work, on_progress=on_progress)
+    return ExemplarPainter(make_transfer(job), keys, work=job.work, on_progress=on_progress, turn=plan.turn)
 
 
 def describe_match(match: Match) -> dict[str, Any]:

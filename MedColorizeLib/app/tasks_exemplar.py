@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OFFERED = ("welsh", "zeng")
 """Of the transfers: the one that takes seconds, and the one of the paper."""
+_NEEDS = {"zeng": " Takes minutes, PyTorch, and VGG-19's weights in PyTorch's cache (Apply says where)."}
 PICTURE = "reference.ppm"
 NEAREST = 5
 """So many pictures of a library are offered."""
@@ -46,7 +47,8 @@ def entries() -> list[dict[str, Any]]:
             "name": name,
             "title": entry.title,
             "modality": "",
-            "description": f"Colours after a picture of yours or of a library: {entry.summary} ({entry.paper}).",
+            "description": f"Colours after a picture of yours or of a library: {entry.summary} ({entry.paper})."
+            + _NEEDS.get(name, ""),
         }
         for name in OFFERED
         for entry in (describe(name),)
@@ -136,12 +138,10 @@ def reference(request: dict[str, Any], folder: Path, on_progress: OnProgress, ca
 
 
 def _plan(volume: Volume, window: Window, keys: int | None) -> KeyPlan:
-    from ..exemplar.volume import key_positions
-    from .exemplar_job import KeyPlan
+    from .exemplar_job import plan_of
 
     gray = np.stack([codes(plane, window) for plane in volume.array])
-    positions = key_positions(gray, volume.spacing[0], keys)
-    return KeyPlan(positions, [gray[k] for k in positions])
+    return plan_of(volume, gray, keys)
 
 
 def _matches(path: Path, slices: list[NDArray[np.uint8]], count: int, sha256: str | None = None) -> list[Match]:

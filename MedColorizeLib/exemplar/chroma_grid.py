@@ -50,11 +50,16 @@ class ChromaGrid:
         """This table with `share` (0..1) of another."""
         return ChromaGrid(self.values + np.float32(share) * (other.values - self.values))
 
-    def chroma(self, gray: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """U and V (H, W, 2) for a slice of the same place and field of view."""
+    def chroma(
+        self, gray: NDArray[np.uint8], whole: tuple[int, int] | None = None, at: tuple[int, int] = (0, 0)
+    ) -> NDArray[np.float32]:
+        """U and V (H, W, 2) for a slice of the same place and field of view, or for its part `at` row and column."""
         from scipy.ndimage import map_coordinates
 
-        rows, columns = _places(gray.shape[:2])
+        rows, columns = (
+            along[first : first + size]
+            for along, first, size in zip(_places(whole or gray.shape[:2]), at, gray.shape, strict=True)
+        )
         where = np.stack([_bins(gray), *np.broadcast_arrays(rows[:, None], columns[None, :])])
         planes = [map_coordinates(self.values[..., n], where, order=1, mode="nearest") for n in (0, 1)]
         return np.stack(planes, axis=-1)

@@ -1,5 +1,6 @@
 """Whole volumes, which the paper can't do: a few key slices are optimised, the others take their colours from them.
 
+Slices are those of the plane the caller chooses (`Turn`), whatever the order of the array.
 Each key starts from the colours of the one before. Every slice, keys included, is coloured by the tables
 (`chroma_grid`) of the keys around it, mixed by distance, so colours don't jump. A work folder keeps finished keys.
 `ExemplarPainter` is what `inference.Colorizer` calls a slab painter. Not for: luma, alpha, files (the `Colorizer`'s).
@@ -41,6 +42,29 @@ class PaintSubject(Protocol):
     def gray(self) -> NDArray[np.uint8]: ...
 
 
+class Turn(Protocol):
+    """How an array (K, J, I) becomes (slice, row, column); `training.frame.Orientation` is one."""
+
+    @property
+    def axes(self) -> tuple[int, int, int]: ...
+    @property
+    def flips(self) -> tuple[bool, bool, bool]: ...
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A view in that order; further axes stay last."""
+        ...
+
+
+@dataclass(frozen=True)
+class _AsStored:
+    """Slices along the array's first axis."""
+
+    axes: tuple[int, int, int] = (0, 1, 2)
+    flips: tuple[bool, bool, bool] = (False, False, False)
+
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
+
+
 @dataclass(frozen=True, eq=False)
 class KeySlice:
     """A slice to be optimised, and after which reference."""
@@ -74,7 +98,9 @@ class ExemplarPainter:
         *,
         work: Path | None = None,
         on_progress: OnProgress | None = None,
+        turn: Turn | None = None,
     ) -> None:
+        """`keys` are counted along the slices of `turn` (default: along the array's first axis)."""
         if not keys:
             raise InputError("There is no key slice to colour.")
         self.transfer, self.keys = transfer, sorted(keys, key=lambda key: key.k)
@@ -82,6 +108,7 @@ class ExemplarPainter:
         self.resumed = 0
         """Key slices of the last volume that an earlier run had finished."""
         self._work, self._on_progress = work, on_progress
+        self._turn: Turn = turn or _AsStored()
         self._gray: NDArray[np.uint8] | None = None
         self._grids: list[ChromaGrid] = []
         self._window: tuple[slice, slice] = (slice(None), slice(None))
@@ -109,15 +136,33 @@ class ExemplarPainter:
         if self._gray is not subject.gray:
             self._prepare(subject.gray, cancel)
         out = np.zeros((stop - start, *subject.gray.shape[1:], 3), np.float32)
-        rows, columns = self._window
-        for row, k in enumerate(range(start, stop)):
+        turned = self._turn.apply(out)
+        view = self._turn.apply(subject.gray)
+        # What of each slice lies in the slab: all of it, unless the plane lies across the array's first axis.
+        part = [slice(0, size) for size in view.shape]
+        across = self._turn.axes.index(0)
+        part[across] = slice(start, stop)
+        if self._turn.flips[across]:
+            part[across] = slice(view.shape[across] - stop, view.shape[across] - start)
+        rows, columns = (
+            slice(max(box.start, held.start), min(box.stop, held.stop))
+            for box, held in zip(self._window, part[1:], strict=True)
+        )
+        whole = (self._window[0].stop - self._window[0].start, self._window[1].stop - self._window[1].start)
+        at = (rows.start - self._window[0].start, columns.start - self._window[1].start)
+        inner = (
+            slice(rows.start - part[1].start, rows.stop - part[1].start),
+            slice(columns.start - part[2].start, columns.stop - part[2].start),
+        )
+        for row, k in enumerate(range(part[0].start, part[0].stop)):
             if cancel:
                 cancel.check()
-            plane = subject.gray[k]
-            out[row] = plane[..., None]
-            shown = plane[rows, columns]
-            # Black can hold no chroma: none is proposed there, so none counts as given up.
-            out[row, rows, columns] = with_luma(self._grid_at(k).chroma(shown) * (shown > 0)[..., None], shown)
+            turned[row] = view[k, part[1], part[2], None]
+            shown = view[k, rows, columns]
+            if rows.start < rows.stop and columns.start < columns.stop:
+                # Black can hold no chroma: none is proposed there, so none counts as given up.
+                chroma = self._grid_at(k).chroma(shown, whole, at) * (shown > 0)[..., None]
+                turned[row, inner[0], inner[1]] = with_luma(chroma, shown)
         return out
 
     def _grid_at(self, k: int) -> ChromaGrid:
@@ -131,20 +176,21 @@ class ExemplarPainter:
 
     def _prepare(self, gray: NDArray[np.uint8], cancel: CancelToken | None) -> None:
         """Colour the key slices of a volume, or fetch those that are finished."""
-        if self.keys[-1].k >= len(gray):
-            raise InputError(f"There is no slice {self.keys[-1].k}: the scan has {len(gray)}.")
+        view = self._turn.apply(gray)
+        if self.keys[-1].k >= len(view):
+            raise InputError(f"There is no slice {self.keys[-1].k}: the scan has {len(view)}.")
         self._gray, self._grids, self.resumed = None, [], 0
-        self._window = box(gray.max(axis=0))
-        shown = gray[:, self._window[0], self._window[1]]
+        self._window = box(view.max(axis=0))
+        shown = view[:, self._window[0], self._window[1]]
         sample = shown.reshape(-1)[:: max(1, shown.size // _SAMPLES)]
         classes = tissue_classes(sample, classes=getattr(self.transfer.options, "classes", 4))
-        folder = None if self._work is None else self._work / self._fingerprint(gray)
+        folder = None if self._work is None else self._work / self._fingerprint(view)
         previous: KeySlice | None = None
         for done, key in enumerate(self.keys):
             if cancel:
                 cancel.check()
             self._tell(done, f"slice {key.k}")
-            plane = shown[key.k]
+            plane = np.ascontiguousarray(shown[key.k])
             chroma = None if folder is None else _finished(folder, key.k, plane.shape)
             if chroma is None:
                 warm = previous is not None and previous.described == key.described
@@ -187,7 +233,8 @@ class ExemplarPainter:
         """Of all that a key slice's colours depend on: other input, options or references are other work."""
         digest = hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode())
         digest.update(f"{gray.shape}".encode())
-        digest.update(np.ascontiguousarray(gray).data)
+        for plane in gray:
+            digest.update(np.ascontiguousarray(plane).data)
         return digest.hexdigest()[:20]
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from MedColorizeLib import read_color, read_volume
 from MedColorizeLib.app.cli import main
+from MedColorizeLib.app.exemplar_job import axial
 from MedColorizeLib.errors import Cancelled, InputError
 from MedColorizeLib.exemplar.base import Transfer
 from MedColorizeLib.exemplar.chroma_grid import ChromaGrid
@@ -107,6 +108,41 @@ def test_slabs_are_parts_of_the_whole_and_keys_are_done_once() -> None:
     parts = [painter.paint(subject, start, start + 4) for start in (0, 4, 8)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     assert transfer.calls == 3
+
+
+@pytest.mark.parametrize("codes_of_axes", ["LPS", "RAI", "PSR", "SRA", "ASL", "SPR"])
+def test_the_plane_is_the_same_however_the_scan_is_stored(codes_of_axes: str) -> None:
+    gray = ball()
+    # As it is stored in most files: i to the left, j to the back, k upwards.
+    expected = ExemplarPainter(Tint(), keys_of([2, 8], [0, 255])).paint(SimpleNamespace(gray=gray), 0, len(gray))
+    usual = nibabel.orientations.axcodes2ornt("LPS")
+    image = nibabel.Nifti1Image(gray.transpose(2, 1, 0), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    wanted = nibabel.orientations.ornt_transform(usual, nibabel.orientations.axcodes2ornt(tuple(codes_of_axes)))
+    stored = image.as_reoriented(wanted)
+    array = np.asarray(stored.dataobj).transpose(2, 1, 0)
+    turn = axial(stored.affine)
+    view = turn.apply(array)
+    assert len(view) == len(gray)
+    places = [9, 3] if "I" in codes_of_axes else [2, 8]  # counted from the head there
+    painter = ExemplarPainter(Tint(), keys_of(places, [0, 255]), turn=turn)
+    slabs = [painter.paint(SimpleNamespace(gray=array), k, min(k + 7, len(array))) for k in range(0, len(array), 7)]
+    back = nibabel.orientations.ornt_transform(nibabel.io_orientation(stored.affine), usual)
+    rgb = np.stack(
+        [
+            nibabel.orientations.apply_orientation(np.concatenate(slabs)[..., n].transpose(2, 1, 0), back)
+            for n in range(3)
+        ],
+        axis=-1,
+    )
+    np.testing.assert_allclose(rgb.transpose(2, 1, 0, 3), expected, atol=0.2)  # cells round the other way
+
+
+def test_thin_pixels_are_no_plane_to_colour() -> None:
+    coronal_stack = np.array([[-0.5, 0, 0, 0], [0, 0, 5.0, 0], [0, 0.5, 0, 0], [0, 0, 0, 1.0]])
+    turn = axial(coronal_stack)
+    assert turn.axes == (0, 1, 2)
+    assert turn.mm == (5.0, 0.5, 0.5)
+    assert axial(np.diag([-1.0, -1.0, 4.0, 1.0])).mm == (4.0, 1.0, 1.0)
 
 
 def test_going_on_after_a_stop_gives_the_same(tmp_path: Path) -> None:
