@@ -161,7 +161,7 @@ class ConsistencyTab:
                     self._rows.append((direction["axis"], outlier["index"], direction["plane"], outlier["reasons"]))
         ui.outlierTable.rowCount = len(self._rows)
         for row, (_axis, index, plane, reasons) in enumerate(self._rows):
-            texts = (str(index), PLANES[plane]() if plane in PLANES else plane, "; ".join(reasons))
+            texts = (str(index), PLANES[plane]() if plane in PLANES else plane, " ".join(reasons))
             for column, text in enumerate(texts):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)

@@ -91,6 +91,20 @@ def choose_reference(panel: Panel) -> None:
     assert panel.host.displays == [], panel.host.displays
 
 
+def take(panel: Panel, index: int, path: Path) -> None:
+    """One tab, as high as it needs to be: by itself the panel is as high as its highest tab."""
+    tabs = panel.ui.tabWidget._object
+    policy = QtWidgets.QSizePolicy.Policy
+    for number in range(tabs.count()):
+        kind = policy.Preferred if number == index else policy.Ignored
+        tabs.widget(number).setSizePolicy(kind, kind)
+    panel.ui.tabWidget.currentIndex = index
+    panel.host.turn(0.1)
+    panel.widget.fitTables()
+    panel.host.grab(path)  # now the texts have broken into lines at this width
+    panel.host.grab(path)
+
+
 def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "Docs" / "Figures"
     target = target.resolve()
@@ -114,14 +128,11 @@ def main() -> None:
         for suffix, palette, size in styles:
             dress(palette, size)
             for index, tab in enumerate(TABS):
-                panel.ui.tabWidget.currentIndex = index
-                panel.host.turn(0.1)
-                panel.widget.fitTables()
-                panel.host.grab(target / f"panel-{tab}{suffix}.png")
+                take(panel, index, target / f"panel-{tab}{suffix}.png")
         choose_reference(panel)
         for suffix, palette, size in styles:
             dress(palette, size)
-            panel.host.grab(target / f"panel-reference{suffix}.png")
+            take(panel, 0, target / f"panel-reference{suffix}.png")
         panel.ui.trainButton.click()
         panel.wait(lambda: panel.train._job is None, 60)
         panel.host.close()

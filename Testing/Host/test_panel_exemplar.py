@@ -94,6 +94,7 @@ def test_the_nearest_of_a_library_is_shown_and_another_can_be_taken(panel: Panel
     assert not ui.referencePictureLabel.pixmap.isNull()
     combo = ui.referenceComboBox
     assert combo.visible
+    assert combo.width > 200
     texts = [combo.itemText(n) for n in range(combo.count)]
     assert texts[:2] == ["Nearest: ball.png", "ball.png"]
     assert sorted(texts[1:]) == ["ball.png", "corner.png", "stripes.png"]

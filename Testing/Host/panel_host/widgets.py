@@ -43,6 +43,8 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
     def event(self, event: QtCore.QEvent) -> bool:
         if event.type() in (QtCore.QEvent.Type.LayoutRequest, QtCore.QEvent.Type.Polish) and self.layout():
             self.setContentsMargins(0, self._button.sizeHint().height(), 0, 0)
+        if event.type() == QtCore.QEvent.Type.FontChange and self._collapsed:
+            self.setMaximumHeight(self._button.sizeHint().height())
         return super().event(event)
 
     def minimumSizeHint(self) -> QtCore.QSize:
