@@ -15,7 +15,7 @@ from MedColorizeLib.exemplar import zeng_losses as losses  # noqa: E402
 from MedColorizeLib.exemplar.zeng import Zeng, ZengOptions, reachable  # noqa: E402
 from MedColorizeLib.exemplar.zeng_objective import Layers, Objective, Weights  # noqa: E402
 from MedColorizeLib.imaging.colorspaces import luma, rgb_to_yuv  # noqa: E402
-from MedColorizeLib.networks.vgg import VggFeatures, layer_names  # noqa: E402
+from MedColorizeLib.networks.vgg import VggFeatures, layer_names, plan  # noqa: E402
 from MedColorizeLib.progress import CancelToken  # noqa: E402
 
 
@@ -221,6 +221,36 @@ def test_layers_that_the_weights_lack_are_told() -> None:
 @pytest.fixture
 def weights(data: Path) -> str:
     return str(data / "weights" / "vgg19_conv1_1_to_conv3_4.npz")
+
+
+def test_the_whole_net_runs_every_layer_of_the_paper(tmp_path: Path) -> None:
+    """Random weights under torchvision's names and of its shapes: what is computed, not how well."""
+    torch.manual_seed(0)
+    state = {}
+    for place, (layer, inward, outward) in enumerate(plan("vgg19")):
+        if inward:
+            spread = (2 / (9 * inward)) ** 0.5  # of He, so that the deepest maps are no smaller than the first
+            state[f"features.{place}.weight"] = torch.randn(outward, inward, 3, 3) * spread
+            state[f"features.{place}.bias"] = torch.zeros(outward)
+        if layer == "relu5_1":
+            break
+    torch.save(state, tmp_path / "vgg19.pth")
+    gray = np.kron(np.arange(20, 236, 24).reshape(3, 3), np.ones((16, 16))).astype(np.uint8)
+    reference = np.stack([gray, gray // 2, gray // 3], axis=-1)
+    zeng = Zeng(ZengOptions(weights_file=str(tmp_path / "vgg19.pth"), size=48, iterations=4))
+    out = zeng.transfer(gray, reference)
+    np.testing.assert_allclose(luma(out), gray, atol=0.01)
+    assert zeng.notes() == ()
+    used = zeng.describe()["layers_used"]
+    assert used["content"] == "relu4_2"
+    assert used["color"] == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+    assert used["swap"] == ["relu3_1", "relu4_1", "relu5_1"]
+    # Each term is alive, those of the deepest maps too.
+    objective = zeng.objective(gray, reference)
+    picture = torch.from_numpy(out).permute(2, 0, 1)[None].contiguous()
+    assert all(value > 0 for value in objective.report(picture + 5).values())
+    _, gradient = objective.value_and_gradient(picture, "full")
+    assert torch.isfinite(gradient).all()
 
 
 def test_a_real_slice_gets_the_references_colors(data: Path, weights: str) -> None:
