@@ -1,10 +1,13 @@
-"""Figures of Docs/Exemplar.md: retrieval among 100,000 references, and the fast schedule against the published one.
+"""Figures of Docs/Exemplar.md: retrieval among 100,000 references, the fast schedule beside the published, volumes.
 
     python Testing/Benchmarks/exemplar_speed.py retrieval
     python Testing/Benchmarks/exemplar_speed.py schedule GRAY --reference PICTURE --weights VGG19 --work DIR
+    python Testing/Benchmarks/exemplar_speed.py volume GRAY --reference PICTURE --weights VGG19 --work DIR
 
 `schedule` runs both on the same slice in one process and counts processor time. The published 1000 iterations a stage
 take about half an hour on one core: what is done is kept in `--work`, and after a stop the same command goes on.
+`volume` colours a whole scan into DIR/color.nrrd and sets its processor time beside that of one published slice, if
+DIR holds one of `schedule`. Finished key slices are kept too.
 """
 
 from __future__ import annotations
@@ -73,8 +76,6 @@ def schedule(arguments: argparse.Namespace) -> dict[str, Any]:
     judge = Zeng(ZengOptions(**options))
     shape = judge._working_shape(plane.shape)
     objective = judge.objective(resized(plane, shape), fitted(reference, shape))
-    arguments.work.mkdir(parents=True, exist_ok=True)
-
     found: dict[str, Any] = {
         "shape": list(shape),
         "notes": list(judge.notes()),
@@ -165,6 +166,55 @@ def _published(objective: Any, shape: tuple[int, int], arguments: argparse.Names
     return stages
 
 
+def volume(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Processor time of a whole scan, key slice by key slice; those of earlier, stopped runs count as they were."""
+    from MedColorizeLib.app.exemplar_job import ExemplarJob, make_painter, plan_keys
+    from MedColorizeLib.app.pipeline import ColorizeJob, colorize_file
+
+    began = time.process_time()
+    job = ExemplarJob(
+        arguments.gray,
+        reference=arguments.reference,
+        background=arguments.background,
+        options={"weights_file": str(arguments.weights), "size": arguments.size},
+        work=arguments.work / "keys",
+    )
+    plan = plan_keys(job)
+    told = arguments.work / "volume-keys.json"
+    seconds: dict[str, float] = _kept(told, dict)
+    now = {"done": 0, "since": 0.0, "keys": 0.0}
+
+    def each(event: Any) -> None:
+        if event.stage != "key slices" or event.done == now["done"]:
+            now["since"] = now["since"] or time.process_time()
+            return
+        spent = time.process_time() - now["since"]
+        # A key that an earlier run had finished takes nothing now: what it took then holds.
+        seconds[str(now["done"])] = max(spent, seconds.get(str(now["done"]), 0.0))
+        now.update(done=event.done, since=time.process_time(), keys=now["keys"] + spent)
+        told.write_text(json.dumps(seconds))
+        print(f"key {event.done} of {event.total}: {spent:.1f} s", file=sys.stderr, flush=True)
+
+    painter = make_painter(job, plan, None, each)
+    written = ColorizeJob(input=arguments.gray, output=arguments.work / "color.nrrd", overwrite=True)
+    outcome = colorize_file(written, painter=painter)
+    rest = time.process_time() - began - now["keys"]
+    found: dict[str, Any] = {
+        "shape": list(_gray(arguments.gray).shape),
+        "key_slices": len(plan.positions),
+        "seconds_of_keys": sum(seconds.values()),
+        "seconds_of_all_else": rest,
+        "seconds": sum(seconds.values()) + rest,
+        "notes": outcome.notes,
+    }
+    stages = [arguments.work / f"published-{stage}.json" for stage in ("style", "full")]
+    if all(path.is_file() for path in stages):
+        published = [json.loads(path.read_text())["seconds"] for path in stages]
+        found["times_one_published_slice"] = found["seconds"] / sum(published)
+        found["times_the_second_published_stage"] = found["seconds"] / published[1]
+    return found
+
+
 def _said(stage: str, recorded: Any) -> None:
     if recorded.evaluations % 50 == 0:
         print(f"{stage}: {recorded.evaluations} evaluations, {recorded.seconds:.0f} s", file=sys.stderr, flush=True)
@@ -193,7 +243,7 @@ def _reference(arguments: argparse.Namespace) -> Any:
 def main() -> None:
     """Run what the command line asks for, and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("retrieval", "schedule"))
+    parser.add_argument("what", choices=("retrieval", "schedule", "volume"))
     parser.add_argument("gray", nargs="?", type=Path)
     parser.add_argument("--slice", type=int)
     parser.add_argument("--reference", type=Path)
@@ -204,7 +254,12 @@ def main() -> None:
     parser.add_argument("--only", choices=("fast",), help="schedule: leave the published one out")
     parser.add_argument("--iterations", type=int, default=1000, help="of each published stage")
     arguments = parser.parse_args()
-    print(json.dumps(retrieval() if arguments.what == "retrieval" else schedule(arguments), indent=2))
+    if arguments.what == "retrieval":
+        found = retrieval()
+    else:
+        arguments.work.mkdir(parents=True, exist_ok=True)
+        found = schedule(arguments) if arguments.what == "schedule" else volume(arguments)
+    print(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":
