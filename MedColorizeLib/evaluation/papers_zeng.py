@@ -30,8 +30,8 @@ _NO_NUMBERS = (
     "The table's numbers are not in the text at hand: '–'. What the text says about them is listed with the findings."
 )
 _ITERATIONS = (
-    "One optimisation a picture: 1000 iterations of L-BFGS for the start and 1000 for the result, 224 x 224. Here the "
-    "budget's iterations are split evenly between the two."
+    "One optimisation a picture: 1000 iterations of L-BFGS for the start and 1000 for the result, 224 x 224. Below the "
+    "paper's budget: at most the budget's iterations of the fast schedule, which has one stage."
 )
 _MODULE = (
     "Judged is what the optimisation gives, with its own brightness. (The imaging module puts the slice's own Y back, "
