@@ -245,6 +245,10 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
             self.catalogue, self.recipes, self.store = result["models"], result["recipes"], result["store"]
             for listener in self.onCatalogue:
                 listener(self.catalogue)
+            if result["devices"] is None:
+                self._jobs.append(Job("devices", {}, onDone=gotDevices, onFailed=failed).start())
+            else:
+                gotDevices(result)
 
         def gotDevices(result):
             for listener in self.onDevices:
@@ -253,10 +257,7 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         def failed(failure):
             logging.warning(f"MedColorize: {failure.text}")
 
-        self._jobs = [
-            Job("catalogue", {}, onDone=gotCatalogue, onFailed=failed).start(),
-            Job("devices", {}, onDone=gotDevices, onFailed=failed).start(),
-        ]
+        self._jobs = [Job("catalogue", {}, onDone=gotCatalogue, onFailed=failed).start()]
 
     def model(self, key):
         """The catalogue's entry of `kind:name`, or None."""

@@ -23,7 +23,10 @@ CONTEXT = 3
 
 
 def catalogue(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
-    """Every model that can be chosen: palettes, and bundles with their cards; those that are broken say why."""
+    """Every model that can be chosen: palettes, bundles with their cards (those that are broken say why), references.
+
+    And, where it is known at once, on what they could run.
+    """
     from ..inference.palette import load_palette, palette_names
 
     models: list[dict[str, Any]] = []
@@ -48,7 +51,13 @@ def catalogue(request: dict[str, Any], folder: Path, on_progress: OnProgress, ca
     from ..bundles.store import user_folder
 
     models += [*bundles.installed(), *tasks_exemplar.entries()]
-    return {"models": models, "recipes": _recipes(), "store": str(user_folder())}
+    return {
+        "models": models,
+        "recipes": _recipes(),
+        "store": str(user_folder()),
+        # Where telling takes seconds, it is a request of its own.
+        "devices": None if graphics_driver() else devices(request, folder, on_progress, cancel)["devices"],
+    }
 
 
 def _recipes() -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ pytest.importorskip("slicer")
 
 import slicer
 from panel_host import framework, pythonqt
-from panel_host.fixtures import Panel, add_ball, dead_within, kill, make_panel, slow_down
+from panel_host.fixtures import Panel, add_ball, change_worker, dead_within, kill, make_panel, slow_down
 
 from MedColorizeLib.imaging.colorspaces import luma_codes
 from MedColorizeLib.imaging.windows import Window, codes
@@ -160,12 +160,17 @@ def test_segmentation_and_label_map_colour_alike(panel: Panel) -> None:
 
 
 def test_graphics_cards_are_offered_with_their_memory(panel: Panel) -> None:
-    panel.colorize.showDevices(
-        [
-            {"name": "cpu", "title": "CPU", "cores": 8},
-            {"name": "cuda:0", "title": "A card", "free": 21 << 30, "total": 24 << 30},
-        ]
+    """Where there may be a card, the worker is asked once more; here it says that there is one."""
+    panel.catalogue()
+    change_worker(
+        panel,
+        "tasks.graphics_driver = lambda: True\n"
+        "cards = [{'name': 'cpu', 'title': 'CPU'}]\n"
+        "cards += [{'name': 'cuda:0', 'title': 'A card', 'free': 21 << 30, 'total': 24 << 30}]\n"
+        "tasks.TASKS['devices'] = lambda *_: {'torch': '2', 'devices': cards}",
     )
+    panel.ui.refreshButton.click()
+    panel.wait(lambda: panel.ui.deviceComboBox.count > 2)
     combo = panel.ui.deviceComboBox
     assert [combo.itemText(n) for n in range(combo.count)] == [
         "Automatic",

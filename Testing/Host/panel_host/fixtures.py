@@ -174,34 +174,43 @@ def dead_within(pid: int, seconds: float = 10) -> bool:
     return False
 
 
-SLOW_WORKER = """#!/bin/sh
-# A launcher whose Python is slow to colour: the library's own work, with a pause before every slab.
-cat > "{home}/slow.py" <<'END'
+OWN_WORKER = """#!/bin/sh
+# A launcher whose Python runs the library's own worker, with something of the test's put in.
+cat > "{home}/own.py" <<'END'
 import sys, time
 sys.path.insert(0, {root!r})
 from MedColorizeLib.app import tasks, worker
 from MedColorizeLib.progress import Progress
-true = tasks.colorize
-def slow(request, folder, on_progress, cancel):
-    {body}
-    return true(request, folder, on_progress, cancel)
-tasks.TASKS["colorize"] = slow
+{patch}
 code = worker.main(sys.argv[3:])
 import os
 sys.stdout.flush()
 os._exit(code)
 END
-"{python}" "{home}/slow.py" "$@"
+"{python}" "{home}/own.py" "$@"
 exit $?
 """
 
+SLOW = """
+true = tasks.colorize
+def slow(request, folder, on_progress, cancel):
+    {body}
+    return true(request, folder, on_progress, cancel)
+tasks.TASKS["colorize"] = slow
+"""
 
-def slow_down(panel: Panel, body: str) -> None:
-    """Have the worker do something of the test's before it colours (`body`, one line of Python)."""
+
+def change_worker(panel: Panel, patch: str) -> None:
+    """Have the worker run these lines of Python before it begins."""
     import sys
 
     home = Path(panel.host.app.slicerHome)
     launcher = home / "bin" / "PythonSlicer"
-    text = SLOW_WORKER.format(home=home, root=str(REPOSITORY), body=body, python=sys.executable)
+    text = OWN_WORKER.format(home=home, root=str(REPOSITORY), patch=patch, python=sys.executable)
     launcher.write_text(text)
     launcher.chmod(0o755)
+
+
+def slow_down(panel: Panel, body: str) -> None:
+    """Have the worker do something of the test's before it colours (`body`, one line of Python)."""
+    change_worker(panel, SLOW.format(body=body))
