@@ -52,6 +52,10 @@ class AtomicTarget:
             new = {item.name for item in self.temporary.iterdir()}
             refuse_foreign(self.path, {Path(name).suffix.lower() for name in new}, new)
         try:
+            # Some writers (safetensors) make files that nobody else may read, whatever the umask says.
+            files = self.temporary.rglob("*") if self.temporary.is_dir() else [self.temporary]
+            for file in (each for each in files if each.is_file() and not each.is_symlink()):
+                file.chmod(file.stat().st_mode & 0o777 | 0o666 & ~_umask())
             if self.temporary.is_dir() and self.path.is_dir():
                 old = self.path.with_name(f".{self.path.name[:40]}.old.{os.getpid()}.tmp")
                 os.replace(self.path, old)

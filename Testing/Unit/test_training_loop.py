@@ -497,12 +497,16 @@ def test_a_feature_net_becomes_the_weight_file_of_perceptual_losses(folders: Fol
     recipe.write_text(text.replace("iterations = 12", "iterations = 2"))
     train(load_recipe(str(recipe)), folders, tmp_path / "run", cache=tmp_path / "cache")
     facts = read_run(tmp_path / "run", "last").facts
-    assert facts["train/color"]["slices"] and facts["train/gray"]["slices"]  # it learns on photographs too
+    assert facts["train/color"]["slices"]  # it learns on photographs too
+    assert facts["train/gray"]["slices"]
     file = tmp_path / "features.safetensors"
     assert cli.main(["export", str(tmp_path / "run"), "-o", str(file), "--checkpoint", "last"]) == 0
     trained = read_run(tmp_path / "run", "last").method().net.features.state_dict()  # type: ignore[attr-defined]
     written = load_file(file)
     assert all(torch.equal(written[f"features.{key}"], value) for key, value in trained.items())
+    mask = os.umask(0)
+    os.umask(mask)
+    assert file.stat().st_mode & 0o777 == 0o666 & ~mask  # others may use it, as any other output
     maps = medical_features(["relu3_3"], file)(torch.zeros(1, 3, 32, 32))
     assert maps["relu3_3"].shape[0] == 1
     assert cli.main(["export", str(tmp_path / "run"), "-o", str(file)]) == 6  # exists already
