@@ -154,16 +154,22 @@ def test_trouble_with_a_library_is_told(panel: Panel, library: Path, tmp_path: P
     panel.apply()
     assert "is gone since it was indexed" in panel.host.displays[-1]
     assert panel.coloured() == []
-    # A library of no pictures, and one that is no library.
+    # A library of no pictures, one that is damaged, and what is no picture.
     (tmp_path / "none").mkdir()
     empty = tmp_path / "empty.sqlite"
     update(empty, [tmp_path / "none"])
     broken = tmp_path / "broken.sqlite"
     broken.write_bytes(library.read_bytes()[:5000])
-    for path, said in ((empty, "holds no pictures"), (broken, "damaged")):
+    wrong = tmp_path / "notes.png"
+    wrong.write_text("no picture")
+    unreadable = "can't be read as a picture"
+    for path, said in ((empty, "holds no pictures"), (broken, "damaged"), (wrong, unreadable)):
         panel.ui.referencePath.currentPath = str(path)
         panel.wait(lambda: not panel.colorize.reference.busy)
         assert said in caption.text
+    panel.apply()
+    assert unreadable in panel.host.displays[-1]
+    assert panel.coloured() == []
     # A file that is not there keeps the work from starting.
     panel.ui.referencePath.currentPath = str(tmp_path / "nowhere.png")
     panel.wait(lambda: not panel.colorize.reference.busy)
@@ -232,17 +238,6 @@ def test_stopping_the_preview_and_the_work(panel: Panel, library: Path) -> None:
     slicer.mrmlScene.Clear(False)
     assert not panel.colorize.reference.busy
     assert not panel.ui.referencePath.visible
-    assert panel.leftovers() == []
-
-
-def test_a_file_that_is_no_picture_is_told(panel: Panel, tmp_path: Path) -> None:
-    wrong = tmp_path / "notes.png"
-    wrong.write_text("no picture")
-    ready(panel, wrong)
-    assert "can't be read as a picture" in panel.ui.referenceCaptionLabel.text
-    panel.apply()
-    assert "can't be read as a picture" in panel.host.displays[-1]
-    assert panel.coloured() == []
     assert panel.leftovers() == []
 
 
