@@ -5,7 +5,6 @@ Without weights (or torch) there is None, and the report says what stood in. Not
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
@@ -15,15 +14,21 @@ if TYPE_CHECKING:
     from ..evaluation.frechet import Features
 
 
-def feature_space(weights: Path | None = None) -> Features | None:
-    """Of the file `weights` (Inception-v3: the distance is the FID; or SqueezeNet 1.1), else of torch's cache."""
+DOWNLOAD = "download"
+
+
+def feature_space(weights: str | None = None) -> Features | None:
+    """Of the file `weights` (Inception-v3: the distance is the FID; or SqueezeNet 1.1), else of torch's cache.
+
+    `download` is the consent to fetch Inception's weights into that cache.
+    """
     try:
         from ..networks.picture_features import picture_features
     except ImportError as error:
         if weights is None:
             return None
         raise ModelError(f"{weights} needs torch, which is not installed. Install medcolorize[models].") from error
-    return picture_features(weights)
+    return picture_features(None if weights == DOWNLOAD else weights, download=weights == DOWNLOAD)
 
 
 def perceptual_distance() -> Perceptual | None:

@@ -65,7 +65,9 @@ class ColorMedGANOptions(CycleOptions):
     theta: float = option(10.0, "weight of the edge loss (0: off)", least=0)
     features: FeatureNetwork = option("vgg16", "the frozen network of the perceptual identity loss")
     features_layer: str = option("relu3_3", "its layer")
-    features_weights: str = option("", "its weights: a file; empty: the user's torch cache; 'random': for tests")
+    features_weights: str = option(
+        "", "its weights: a file; empty: the user's torch cache; 'download': fetch them there; 'random': for tests"
+    )
     features_normalise: bool = option(True, "normalise the network's input as its weights expect")
 
 

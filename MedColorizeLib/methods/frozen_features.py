@@ -16,10 +16,12 @@ from ..networks.vgg import VggFeatures, vgg_features
 
 FeatureNetwork = Literal["vgg16", "vgg19", "medical"]
 RANDOM = "random"
+DOWNLOAD = "download"
+"""Consent, said in the recipe, to fetching published weights that are not in the user's torch cache."""
 
 
 def feature_network(name: FeatureNetwork, layer: str, weights: str, *, normalise: bool = True) -> FrozenFeatures:
-    """Frozen, up to `layer` and no further. `weights`: a file, empty for the user's torch cache, or `random`.
+    """Frozen, up to `layer` and no further. `weights`: a file; empty: the user's torch cache; `download`; `random`.
 
     `medical` is the self-trained net for where no ImageNet weights may be had; it has no published file.
     """
@@ -30,13 +32,14 @@ def feature_network(name: FeatureNetwork, layer: str, weights: str, *, normalise
                 return MedicalFeatures([layer], normalise=normalise)
             return VggFeatures(name, [layer], normalise=normalise)
     if name == "medical":
-        if not weights:
+        if weights in ("", DOWNLOAD):
             raise ModelError(
                 "features = 'medical' needs features_weights: the file of a feature net that you trained with the "
                 "method 'medical-features'."
             )
         return medical_features([layer], weights, normalise=normalise)
-    return vgg_features(name, [layer], weights or None, normalise=normalise)
+    consent = weights == DOWNLOAD
+    return vgg_features(name, [layer], None if consent else weights or None, normalise=normalise, download=consent)
 
 
 def say_features(network: Any) -> str:

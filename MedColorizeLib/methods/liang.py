@@ -40,7 +40,9 @@ class LiangOptions(CycleGANOptions):
     tv_reduction: Literal["mean", "sum"] = option("mean", "mean over pixels, or the sum that eq. 6 prints")
     features: FeatureNetwork = option("vgg16", "the frozen network of the perceptual loss")
     features_layer: str = option("relu2_2", "its layer")
-    features_weights: str = option("", "its weights: a file; empty: the user's torch cache; 'random': for tests")
+    features_weights: str = option(
+        "", "its weights: a file; empty: the user's torch cache; 'download': fetch them there; 'random': for tests"
+    )
     learning_rate: float = option(2e-3, "Adam's step; the paper's, ten times CycleGAN's", above=0)
     schedule: Schedule = option("cosine", "constant; linear or cosine decay to 0; multistep: x 0.1 at 1/2 and 3/4")
 

@@ -93,7 +93,8 @@ def find_weights(
     if not download:
         raise ModelError(
             f"The weights of {network} ({known.file}) aren't on this computer. Give their path, put the file into "
-            f"{hub_folder()}, or allow fetching it from {root} (download)."
+            f"{hub_folder()}, or allow fetching it from {root} (in a recipe: "
+            "features_weights = 'download')."
         )
     return WeightFile(network, cached, _fetch(known, cached, root, on_progress, cancel), "downloaded")
 

@@ -233,6 +233,24 @@ def test_weights_are_fetched_only_with_consent_and_kept(server, tmp_path: Path) 
     assert find_weights("net", known=known, root="http://127.0.0.1:9").origin == "torch hub cache"
 
 
+def test_a_recipe_can_consent_to_the_download(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`features_weights`: empty asks nobody, `download` fetches; what comes is looked at before it is used."""
+    from MedColorizeLib.methods.frozen_features import feature_network
+    from MedColorizeLib.networks import feature_weights
+
+    root, known, _ = server
+    monkeypatch.setitem(feature_weights.KNOWN, "vgg16", known)
+    monkeypatch.setitem(find_weights.__kwdefaults__, "root", root)
+    with pytest.raises(ModelError, match=r"aren't on this computer.*features_weights = 'download'"):
+        feature_network("vgg16", "relu1_2", "")
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(ModelError):  # three million zeros are no weights
+        feature_network("vgg16", "relu1_2", "download")
+    assert (tmp_path / "cache" / "hub" / "checkpoints" / known.file).stat().st_size == 3_000_000
+    with pytest.raises(ModelError, match="medical-features"):
+        feature_network("medical", "relu1_2", "download")
+
+
 def test_a_download_with_another_hash_is_thrown_away(server, tmp_path: Path) -> None:
     root, known, _ = server
     with pytest.raises(ModelError, match="differs"):

@@ -43,7 +43,7 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
         "--reference", type=Path, metavar="FOLDER", help="colour pictures to take the Frechet distance to"
     )
     parser.add_argument(
-        "--features", type=Path, metavar="FILE", help="weights for that distance, as for 'medcolorize report'"
+        "--features", metavar="FILE|download", help="weights for that distance, as for 'medcolorize report'"
     )
     parser.add_argument("--title", default="Comparison of coloured volumes", help="headline of the page")
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")

@@ -48,10 +48,9 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument(
         "--features",
-        type=Path,
-        metavar="FILE",
-        help="weights for that distance: Inception-v3 (it is then the FID) or SqueezeNet 1.1 (default: what torch's "
-        "cache has, else colour statistics)",
+        metavar="FILE|download",
+        help="weights for that distance: Inception-v3 (it is then the FID) or SqueezeNet 1.1; 'download' fetches "
+        "Inception's (default: what torch's cache has, else colour statistics)",
     )
     parser.add_argument("--title", default="Colour report", help="headline of the page")
     parser.add_argument("--no-rendering", action="store_true", help="leave the picture in three dimensions out")
