@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("monai")
 
 import slicer
-from panel_host.fixtures import Panel, add_ball, put_colours, write_model
+from panel_host.fixtures import Panel, add_ball, put_colours, run_steps, write_model
 
 from MedColorizeLib.inference.colorizer import Colorizer
 from MedColorizeLib.mrml import nodes
@@ -45,6 +45,19 @@ def compute(panel: Panel) -> Any:
     panel.wait(lambda: panel.consistency.uncertainty._job is None, 120)
     assert panel.host.displays == []
     return panel.consistency.uncertainty.node()
+
+
+def put_overlay(panel: Panel, folder: Path) -> Any:
+    """What computing leaves in the scene, with other numbers and without its worker: for what comes after it."""
+    import MedColorizePanelLib.uncertaintyPart as uncertaintyPart
+
+    coloured = panel.parameters.measuredVolume
+    values = np.random.default_rng(5).gamma(2.0, size=nodes.array_from_node(coloured).shape[:3]).astype(np.float32)
+    np.save(folder / "values.npy", values)
+    result = {"file": "values.npy", "affine": read_affine(coloured).tolist(), "median": 1.7, "high": 6.6}
+    node = run_steps(uncertaintyPart._receiveOverlay(result, folder, coloured))
+    panel.consistency.uncertainty._onDone(node)
+    return node
 
 
 def layers(panel: Panel) -> tuple[str, str, float]:
@@ -85,9 +98,9 @@ def test_the_overlay_is_the_librarys_uncertainty_in_the_same_place(
     assert trained.leftovers() == []
 
 
-def test_it_is_faded_hidden_and_shown_again_without_computing(trained: Panel) -> None:
+def test_it_is_faded_hidden_and_shown_again_without_computing(trained: Panel, tmp_path: Path) -> None:
     slices, source = trained.parameters.measuredVolume, trained.parameters.measuredGray
-    node = compute(trained)
+    node = put_overlay(trained, tmp_path)
     trained.ui.uncertaintySlider.value = 25
     assert layers(trained)[2] == pytest.approx(0.25)
     assert trained.ui.uncertaintyButton.text == "Hide &uncertainty"
@@ -142,9 +155,11 @@ def test_a_model_that_was_replaced_is_told(trained: Panel) -> None:
     assert "not installed" in trained.ui.uncertaintyLabel.text
 
 
-def test_colouring_anew_forgets_the_old_overlay(trained: Panel) -> None:
+def test_colouring_anew_forgets_the_old_overlay(trained: Panel, tmp_path: Path) -> None:
     slices = trained.parameters.measuredVolume
-    compute(trained)
+    assert put_overlay(trained, tmp_path) is trained.consistency.uncertainty.node()
+    assert trained.ui.uncertaintyButton.text == "Hide &uncertainty"
+    trained.choose_model("palette:head-mr")
     trained.parameters.outputVolume = slices
     trained.apply(120)
     assert trained.consistency.uncertainty.node() is None

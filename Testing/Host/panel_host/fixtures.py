@@ -119,6 +119,15 @@ def install_model(panel: Panel, name: str = "tiny", **changes: Any) -> None:
     panel.wait(lambda: panel.widget.logic.model(f"bundle:{name}"))
 
 
+def run_steps(steps: Any) -> Any:
+    """What a generator of the panel's returns when it has run to its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 def put_colours(panel: Panel, source: Any, colorizer: Any) -> None:
     """What Apply leaves in the scene, without its worker: for tests of what comes after colouring."""
     import MedColorizePanelLib.coloring as coloring
@@ -129,15 +138,8 @@ def put_colours(panel: Panel, source: Any, colorizer: Any) -> None:
     color = colorizer.colorize(nodes.volume_from_node(source), alpha=True)
     folder = Path(panel.host.home)
     np.save(folder / "color.npy", color.array)
-    steps = coloring._receiveNodes(
-        protocol.describe(color, "color.npy"), folder, source, f"{source.GetName()} coloured"
-    )
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            pair = end.value
-            break
+    described, name = protocol.describe(color, "color.npy"), f"{source.GetName()} coloured"
+    pair = run_steps(coloring._receiveNodes(described, folder, source, name))
     panel.parameters.inputVolume = source
     panel.widget.onColored(*pair, True)
 
