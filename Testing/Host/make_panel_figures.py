@@ -1,4 +1,4 @@
-"""Takes the pictures of Docs/Panel.md, every tab in use: `python Testing/Host/make_panel_figures.py [FOLDER]`.
+"""Takes the pictures of Docs/Panel.md, every tab in use: `python Testing/Host/make_panel_figures.py [FOLDER [TAB...]]`.
 
 The volume is the MNI template, which has no face; the training pictures are its slices.
 """
@@ -18,6 +18,8 @@ from panel_host.fixtures import REPOSITORY, Panel, make_panel
 from PySide6 import QtGui, QtWidgets
 
 TABS = ("colorize", "view", "consistency", "train", "models")
+REFERENCE = "reference"
+"""The first tab once more, with a reference chosen."""
 
 
 def dark() -> QtGui.QPalette:
@@ -35,8 +37,8 @@ def dark() -> QtGui.QPalette:
     return palette
 
 
-def fill(panel: Panel, folder: Path) -> None:
-    """Put every tab to use."""
+def fill(panel: Panel, folder: Path, wanted: set[str]) -> None:
+    """Put the tabs that are wanted to use."""
     import slicer
     from PIL import Image
 
@@ -60,9 +62,18 @@ def fill(panel: Panel, folder: Path) -> None:
     update(folder / "sections.sqlite", [folder / "color"])
     # One slice with a colour of its own, as networks that work slice by slice give: something to find.
     rgb[95, ..., 0] = np.where(rgb[95].max(-1) > 40, np.clip(rgb[95, ..., 0].astype(int) + 26, 0, 255), rgb[95, ..., 0])
-    panel.ui.measureButton.click()
-    panel.wait(lambda: panel.consistency._job is None, 120)
-    assert panel.host.displays == [], panel.host.displays
+    if "consistency" in wanted:
+        panel.ui.measureButton.click()
+        panel.wait(lambda: panel.consistency._job is None, 120)
+        assert panel.host.displays == [], panel.host.displays
+    names = [model["name"] for model in panel.models._shown]
+    panel.ui.modelsTable.selectRow(names.index("head-mr"))
+    if "train" in wanted:
+        train(panel)
+
+
+def train(panel: Panel) -> None:
+    """Have a training under way."""
     ui = panel.ui
     ui.trainGrayPath.currentPath, ui.trainColorPath.currentPath = "gray", "color"
     ui.trainRunPath.currentPath = "run"
@@ -76,8 +87,6 @@ def fill(panel: Panel, folder: Path) -> None:
         lambda: panel.host.displays or (len(panel.train._history.get("step", [])) > 24 and panel.train._sample), 400
     )
     assert panel.host.displays == [], panel.host.displays
-    names = [model["name"] for model in panel.models._shown]
-    ui.modelsTable.selectRow(names.index("head-mr"))
 
 
 def choose_reference(panel: Panel) -> None:
@@ -92,21 +101,31 @@ def choose_reference(panel: Panel) -> None:
 
 
 def take(panel: Panel, index: int, path: Path) -> None:
-    """One tab, as high as it needs to be: by itself the panel is as high as its highest tab."""
-    tabs = panel.ui.tabWidget._object
-    policy = QtWidgets.QSizePolicy.Policy
-    for number in range(tabs.count()):
-        kind = policy.Preferred if number == index else policy.Ignored
-        tabs.widget(number).setSizePolicy(kind, kind)
+    """One tab, without the emptiness under it: the panel is as high as its highest tab."""
     panel.ui.tabWidget.currentIndex = index
     panel.host.turn(0.1)
-    panel.widget.fitTables()
     panel.host.grab(path)  # now the texts have broken into lines at this width
+    panel.widget.fitTables()
     panel.host.grab(path)
+    trim(path)
+
+
+def trim(path: Path, left: int = 12) -> None:
+    """Cut the longest run of equal rows out of a picture, but for a few."""
+    from PIL import Image
+
+    rows = np.asarray(Image.open(path).convert("RGB"))
+    changes = np.flatnonzero((rows[1:] != rows[:-1]).any(axis=(1, 2))) + 1
+    edges = np.concatenate([[0], changes, [len(rows)]])
+    longest = int(np.diff(edges).argmax())
+    start, stop = edges[longest] + left, edges[longest + 1]
+    if stop - start > 20:
+        Image.fromarray(np.delete(rows, slice(start, stop), axis=0)).save(path, optimize=True)
 
 
 def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "Docs" / "Figures"
+    wanted = set(sys.argv[2:]) or {*TABS, REFERENCE}
     target = target.resolve()
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="figures-") as name:
@@ -116,7 +135,7 @@ def main() -> None:
         application = QtWidgets.QApplication.instance()
         application.setStyle("Fusion")
         light, font = QtGui.QPalette(application.palette()), QtGui.QFont(application.font())
-        fill(panel, folder)
+        fill(panel, folder, wanted)
 
         def dress(palette: QtGui.QPalette, size: int) -> None:
             application.setPalette(palette)
@@ -128,13 +147,16 @@ def main() -> None:
         for suffix, palette, size in styles:
             dress(palette, size)
             for index, tab in enumerate(TABS):
-                take(panel, index, target / f"panel-{tab}{suffix}.png")
-        choose_reference(panel)
-        for suffix, palette, size in styles:
-            dress(palette, size)
-            take(panel, 0, target / f"panel-reference{suffix}.png")
-        panel.ui.trainButton.click()
-        panel.wait(lambda: panel.train._job is None, 60)
+                if tab in wanted:
+                    take(panel, index, target / f"panel-{tab}{suffix}.png")
+        if REFERENCE in wanted:
+            choose_reference(panel)
+            for suffix, palette, size in styles:
+                dress(palette, size)
+                take(panel, 0, target / f"panel-{REFERENCE}{suffix}.png")
+        if panel.train._job is not None:
+            panel.ui.trainButton.click()
+            panel.wait(lambda: panel.train._job is None, 60)
         panel.host.close()
 
 
