@@ -145,8 +145,8 @@ class ExemplarPainter:
         if self._turn.flips[across]:
             part[across] = slice(view.shape[across] - stop, view.shape[across] - start)
         rows, columns = (
-            slice(max(box.start, held.start), min(box.stop, held.stop))
-            for box, held in zip(self._window, part[1:], strict=True)
+            slice(max(shown.start, held.start), min(shown.stop, held.stop))
+            for shown, held in zip(self._window, part[1:], strict=True)
         )
         whole = (self._window[0].stop - self._window[0].start, self._window[1].stop - self._window[1].start)
         at = (rows.start - self._window[0].start, columns.start - self._window[1].start)
