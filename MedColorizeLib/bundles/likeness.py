@@ -24,6 +24,8 @@ LIMIT = 0.5
 """Root of the summed squares of tolerances beyond the ranges at which a scan counts as unlike. Of the scans that the
 head model was trained on, each held against the others, the farthest reaches 0.18."""
 _FEW = 5
+_FEW_VOLUMES = 8
+"""Tolerances are three times as wide after two training volumes, and a third wider after five."""
 _OTHER_MODALITY = 3.0
 """Score of a scan of another modality: what it shows may resemble, what its brightness means does not."""
 
@@ -37,10 +39,12 @@ class _Figure:
     high: str
     number: str = "{:.2f}"
     unit: str = ""
+    share: float = 0.0
+    """If more, the tolerance is this share of the largest value of training."""
 
 
 _FIGURES: dict[str, _Figure] = {
-    "size": _Figure(15, "the body is smaller", "the body is larger", "{:.0f}", " mm across"),
+    "size": _Figure(15, "the body is smaller", "the body is larger", "{:.0f}", " mm across", 0.1),
     "roundness": _Figure(0.08, "the body does not fill its outline", "the picture is filled to its corners"),
     "dark": _Figure(0.1, "less of the body is dark", "more of the body is dark"),
     "middle": _Figure(0.12, "tissue is darker", "tissue is brighter"),
@@ -53,6 +57,7 @@ _FIGURES: dict[str, _Figure] = {
     "grain": _Figure(0.25, "it is smoother", "it is noisier"),
     "symmetry": _Figure(0.2, "right and left differ more", "right and left are more alike"),
     "across": _Figure(0.6, "neighbouring slices are more alike", "neighbouring slices have less in common"),
+    "course": _Figure(0.3, "slices 10 mm apart are alike", "slices 10 mm apart have less in common"),
     "blue": _Figure(6, "the model colours it yellower", "the model colours it bluer", "{:.0f}"),
     "red": _Figure(4, "the model colours it less red", "the model colours it redder", "{:.0f}"),
     "variety": _Figure(3, "the model finds fewer colours in it", "the model finds more colours in it", "{:.0f}"),
@@ -128,7 +133,10 @@ class Likeness:
         if value is None:
             return 0.0
         low, high = self.ranges[name][0], self.ranges[name][-1]
-        return (max(value - high, 0.0) - max(low - value, 0.0)) / _FIGURES[name].tolerance
+        figure = _FIGURES[name]
+        # Few volumes say little about how widely such scans vary.
+        tolerance = max(figure.tolerance, figure.share * high) * (1 + _FEW_VOLUMES / max(self.volumes, 1) ** 2)
+        return (max(value - high, 0.0) - max(low - value, 0.0)) / tolerance
 
     def _told(self, name: str, beyond: float, found: Sequence[Figures]) -> str:
         figure = _FIGURES[name]

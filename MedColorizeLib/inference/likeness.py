@@ -21,6 +21,8 @@ SLICES = 9
 _LEAST_PIXELS = 200
 _FAR = 4
 """Pixels apart at which structure is seen; one pixel apart, noise is."""
+_COURSE_MM = 10.0
+"""Millimetres after which no part of a body is the same."""
 _BANDS = {"rim": (0.0, 4.0), "shell": (5.0, 10.0), "depth": (12.0, 20.0)}
 """Layers below the body's surface, in mm."""
 
@@ -81,7 +83,10 @@ def slice_figures(scene: Scene, n: int, colored: Colored) -> Figures:
         band = codes[(below > top) & (below <= bottom)]
         out[name] = (band.mean() - middle) / 255 if len(band) else 0.0
     if len(scene.gray) > 1:
-        out["across"] = _across(scene, n, codes, body, mm)
+        out["across"] = _across(scene, n, codes, body, mm, 1)
+    away = max(2, round(_COURSE_MM / scene.turn.mm[0]))
+    if len(scene.gray) > 2 * away:
+        out["course"] = _across(scene, n, codes, body, mm, away)
     return {name: round(float(value), 5) for name, value in out.items()}
 
 
@@ -103,13 +108,13 @@ def _symmetry(codes: NDArray[np.float32], body: NDArray[np.bool_], columns: NDAr
     return float(np.corrcoef(smooth.ravel(), smooth[:, ::-1].ravel())[0, 1])
 
 
-def _across(scene: Scene, n: int, codes: NDArray[np.float32], body: NDArray[np.bool_], mm: float) -> float:
-    """How much the next slice differs, over how much the slice itself changes within the same distance.
+def _across(scene: Scene, n: int, codes: NDArray[np.float32], body: NDArray[np.bool_], mm: float, away: int) -> float:
+    """How much a slice `away` from this one differs, over how much the slice itself changes within that distance.
 
-    The more alike of the two neighbours counts: in thick slices that were resampled, every few slices come in pairs.
+    The more alike of the two such slices counts: in thick slices that were resampled, some come in pairs.
     """
-    step = int(np.clip(round(scene.turn.mm[0] / mm), 1, 3 * _FAR))
-    beside = [scene.framed(m).codes.astype(np.float32) for m in (n - 1, n + 1) if 0 <= m < len(scene.gray)]
+    step = int(np.clip(round(away * scene.turn.mm[0] / mm), 1, 3 * _FAR))
+    beside = [scene.framed(m).codes.astype(np.float32) for m in (n - away, n + away) if 0 <= m < len(scene.gray)]
     least = min(float(np.abs(codes - other)[body].mean()) for other in beside)
     return least / max(_change(codes, body, step), 1.0)
 

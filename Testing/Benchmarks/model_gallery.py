@@ -72,8 +72,9 @@ CARDS = {
     "head-mr": {
         "good.jpg": ("oasis-t1", "A brain it was not trained on (T1, OASIS): gray matter, white matter and the fluid "
                      "around them are told apart, in all three planes."),
-        "bad.jpg": ("stroke-t2", "T2 of a brain with a stroke, of a scanner it was not trained on: fluid is bright there "
-                    "and comes out cream as white matter would, and so does the lesion. Disease was never taught."),
+        "bad.jpg": ("stroke-t2", "T2 of a brain with a stroke, of a scanner it was not trained on: fluid is bright "
+                    "there and comes out cream like white matter in T1, and so does the lesion. Disease was never "
+                    "taught."),
     },
     "body-ct": {
         "good.jpg": ("abdomen-ct", "Abdomen (in its training set): bone, muscle, organs and fat are told apart. Fat is "

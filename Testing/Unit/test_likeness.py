@@ -64,6 +64,13 @@ def test_ranges_rise_hold_the_middle_and_survive_the_metadata(values: list[list[
     assert again == made
 
 
+def test_after_few_volumes_ranges_are_taken_less_strictly() -> None:
+    values = [{"grain": 0.30}, {"grain": 0.31}]
+    one, many = Likeness.of([values]), Likeness.of([values] * 30)
+    far = [{"grain": 0.5}] * 9
+    assert one.compare(far).score == pytest.approx(many.compare(far).score / 9, rel=0.02)
+
+
 def test_every_volume_weighs_the_same() -> None:
     made = Likeness.of([[{"grain": 0.2}] * 1000, [{"grain": 0.6}] * 3])
     assert made.ranges["grain"][-1] == pytest.approx(0.6)
@@ -190,6 +197,9 @@ UNLIKE: dict[str, Callable[[Path], Volume]] = {
     "head CT without modality": stripped_of_modality,
     "vessels alone": lambda data: read_volume(data / "ct" / "head_cta_avm.nii.gz"),
     "fundus photographs": lambda data: pictures(data / "fundus" / "drive", "*.jpg", 3),
+    "one photograph repeated": lambda data: Volume(
+        np.repeat(pictures(data / "fundus" / "drive", "*.jpg", 3).array[:1], 30, axis=0), np.diag([0.8, 0.8, 1.0, 1.0])
+    ),
     "ultrasound": lambda data: pictures(data / "ultrasound", "*.png", 1),
     "noise": lambda _: Volume(np.random.default_rng(0).integers(0, 256, (40, 128, 128)).astype(np.uint8), np.eye(4)),
     "inverted brain": inverted,
