@@ -113,7 +113,7 @@ def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, can
     from ..imaging.windows import choose_window
 
     volume = protocol.load_volume(folder, request["volume"])
-    labels = protocol.load_labels(folder, request["labels"]) if request.get("labels") else None
+    labels, notes = _labels(request, folder)
     window = choose_window(volume, _window(request))
     colorizer, reference = _colorizer_for(request, volume, volume, window, folder, on_progress)
     stream = colorizer.stream(
@@ -136,7 +136,7 @@ def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, can
         "file": "color.npy",
         "affine": volume.affine.tolist(),
         "provenance": {**stream.header.provenance, **stream.figures},
-        "notes": list(stream.notes),
+        "notes": [*stream.notes, *notes],
         "reference": reference,
     }
 
@@ -148,7 +148,7 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
     from ..imaging.windows import choose_window, codes
 
     volume = protocol.load_volume(folder, request["volume"])
-    labels = protocol.load_labels(folder, request["labels"]) if request.get("labels") else None
+    labels, notes = _labels(request, folder)
     k = min(max(int(request["slice"]), 0), volume.shape[0] - 1)
     window = choose_window(volume, _window(request))
     start, stop = max(0, k - CONTEXT), min(volume.shape[0], k + CONTEXT + 1)
@@ -177,7 +177,7 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
         "spacing": upright_spacing(volume.spacing, volume.affine),
         "slice": k,
         "window": [window.low, window.high],
-        "notes": list(painted.notes),
+        "notes": [*painted.notes, *notes],
         "reference": reference,
     }
 
@@ -353,6 +353,15 @@ def _colorizer_for(
         return _colorizer(request), None
     painter, reference = tasks_exemplar.painter_of(request, volume, whole, window, folder, on_progress, keys)
     return Colorizer(painter=painter), reference
+
+
+def _labels(request: dict[str, Any], folder: Path) -> tuple[Any, list[str]]:
+    """The labels of a request, and what is to be said of them."""
+    if not request.get("labels"):
+        return None, []
+    if (request.get("model") or {}).get("kind") == "exemplar":
+        return None, ["Colours after a reference picture don't go by labels: they changed nothing."]
+    return protocol.load_labels(folder, request["labels"]), []
 
 
 def _colorizer(request: dict[str, Any]) -> Any:

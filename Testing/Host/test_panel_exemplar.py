@@ -17,8 +17,10 @@ from panel_host.fixtures import Panel, add_ball, slow_down
 
 from MedColorizeLib.exemplar.library_update import update
 from MedColorizeLib.imaging.colorspaces import luma_codes
+from MedColorizeLib.imaging.volume import LabelVolume
 from MedColorizeLib.imaging.windows import Window, codes
 from MedColorizeLib.mrml import nodes
+from MedColorizeLib.mrml.geometry import read_affine
 
 pytest_plugins = ["panel_host.fixtures"]
 
@@ -33,8 +35,8 @@ def picture(path: Path, tint: tuple[float, float, float]) -> Path:
     return path
 
 
-def ready(panel: Panel, path: Path) -> None:
-    add_ball()
+def ready(panel: Panel, path: Path, volume: Any = None) -> None:
+    panel.parameters.inputVolume = volume or add_ball()
     panel.choose_model("exemplar:welsh")
     assert not panel.ui.applyButton.enabled
     assert "reference picture" in panel.ui.applyButton.toolTip
@@ -126,6 +128,17 @@ def test_the_nearest_of_a_library_is_shown_and_another_can_be_taken(panel: Panel
     assert not combo.visible
     assert ui.referenceCaptionLabel.text == "Reference: ball.png."  # blue itself: no gelatine
     assert panel.leftovers() == []
+
+
+def test_labels_are_said_to_change_nothing(panel: Panel, tmp_path: Path) -> None:
+    source = add_ball()
+    labels = LabelVolume((nodes.array_from_node(source) > 300).astype(np.uint8), read_affine(source), {1: "tissue"})
+    panel.parameters.labels = nodes.node_from_labels(slicer.mrmlScene, labels, "tissue")
+    ready(panel, picture(tmp_path / "section.png", (1.0, 0.6, 0.4)), source)
+    panel.apply()
+    assert panel.host.displays == []
+    assert "don't go by labels" in panel.ui.statusLabel.text
+    assert provenance(panel)["labels"] is False
 
 
 def test_gelatine_is_left_out_and_that_is_said(panel: Panel, tmp_path: Path) -> None:
