@@ -93,6 +93,20 @@ def test_slabs_are_cut_from_one_whole(plane: str, oblique: np.ndarray) -> None:
     assert np.array_equal(whole, NetworkPainter(painter.bundle, Warm()).paint(Subject(gray, oblique), 0, 6))
 
 
+def test_slices_framed_once_and_looked_at_before_are_painted_as_if_alone(oblique: np.ndarray) -> None:
+    gray = np.zeros((9, 40, 44), np.uint8)
+    gray[:, 6:34, 8:38] = scan((9, 28, 30))
+    described = bundle(spacing=0.9, size=16, masked=True, slices=3)
+    subject = Subject(gray, oblique)
+    painter = NetworkPainter(described, Tint(3))
+    assert painter.figures(subject)  # leaves what the network made of some slices to be painted
+    whole = painter.paint(subject, 0, 9)
+    assert not painter._scene(subject).kept
+    for k in (8, 0, 4, 3):
+        alone = NetworkPainter(described, Tint(3)).paint(Subject(gray, oblique), k, k + 1)
+        assert np.array_equal(alone[0], whole[k])
+
+
 def test_neighbours_come_from_the_body_s_order_and_are_repeated_at_the_ends() -> None:
     """Slices run from superior; with K towards superior, the slice above is the next one of the array."""
     gray = scan((4, 8, 8))
