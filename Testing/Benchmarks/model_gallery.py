@@ -29,6 +29,7 @@ from MedColorizeLib.mrml.marks import beside
 from MedColorizeLib.mrml.movies import save_png
 from MedColorizeLib.mrml.pictures import Scenery, Style
 from MedColorizeLib.mrml.planes import PlaneStyle, plane_pictures
+from MedColorizeLib.mrml.rendering import Look
 
 Picture = NDArray[np.uint8]
 _LARGEST = 60_000
@@ -113,7 +114,9 @@ def draw(data: Path, subject: Subject, out: Path, name: str, flat: bool) -> tupl
     save_png(out / f"{name}-slices.png", plane_pictures(made, subject.planes, gray=gray, style=PlaneStyle(360)),
              made.provenance, overwrite=True)  # fmt: skip
     for view, cut in () if flat else subject.views:
-        with Scenery(made, Style(size=(520, 520), cut=cut), cut_from=view) as scenery:
+        # Of a trunk cut open the organs are wanted, not the bones that are shown by default.
+        look = Look("ct-soft-tissue") if cut and subject.model == "body-ct" else None
+        with Scenery(made, Style(size=(520, 520), cut=cut, look=look), cut_from=view) as scenery:
             save_png(out / f"{name}-{view}{f'-{cut}' if cut else ''}.png", scenery.picture(view), made.provenance,
                      overwrite=True)  # fmt: skip
     return gray, made, [note for note in made.notes if "unlike" in note]
