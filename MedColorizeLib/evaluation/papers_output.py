@@ -17,6 +17,8 @@ from .papers_findings import CHANCE, try_findings
 from .papers_scores import RunScores, against_proposal, average, between_runs, name_of_ours, order_of_rows
 
 SCHEMA = "medcolorize-papers/1"
+_FEWEST_STEPS = 20
+"""Below these nothing has been learnt."""
 Finished = Mapping[str, Sequence[RunScores]]
 
 
@@ -91,11 +93,13 @@ def _budget(table: Table, budget: Budget, runs: int) -> list[str]:
         ]
         work = "iterations"
     if budget.steps < table.steps:
-        lines += [
-            "",
-            f"**This is {budget.steps / table.steps:.2%} of the published {work}.** The numbers show that the protocol "
-            "runs, and how the systems compare at this budget; they are no reproduction of the published values.",
-        ]
+        worth = (
+            "that the protocol runs, and nothing about the systems: after so few steps their pictures are noise."
+            if table.trains and budget.steps < _FEWEST_STEPS
+            else "that the protocol runs, and how the systems compare at this budget; they are no reproduction of the "
+            "published values."
+        )
+        lines += ["", f"**This is {budget.steps / table.steps:.2%} of the published {work}.** The numbers show {worth}"]
     return [*lines, ""]
 
 

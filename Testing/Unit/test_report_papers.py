@@ -127,7 +127,9 @@ def finished() -> dict[str, list[RunScores]]:
 def test_outputs_put_published_beside_ours() -> None:
     table = find_table("liang-2")
     budget = Budget("small", 200, 128)
+    assert "nothing about the systems" in markdown(table, Budget("tiny", 4, 64), finished(), [], 2)
     text = markdown(table, budget, finished(), ["Data note."], 2)
+    assert "nothing about the systems" not in text
     assert "5.00% of the published training" in text
     assert "| **CycleGAN** | **0.2045 ± 0.1032** |" in text
     assert text.count("not run") == 3 * 3  # the third run of each row
