@@ -214,7 +214,8 @@ def load_painter(name_or_folder: str | Path, device: str = "auto", precision: st
 def best_bundle_for(volume: Volume) -> str | None:
     """The installed model that suits this scan: of its modality, trained on bodies of its size. None if none does.
 
-    A scan that states no modality (most NIfTI files) and is no CT is taken for MR, as the palettes do.
+    A scan that states no modality (most NIfTI files) and is no CT is taken for MR, as the palettes do. Where some of
+    the models know what scans they were made for (`likeness`), those that don't are left to be asked for by name.
     """
     from importlib.util import find_spec
 
@@ -228,6 +229,7 @@ def best_bundle_for(volume: Volume) -> str | None:
         for entry in installed()
         if entry.bundle is not None and entry.bundle.kind == "color" and entry.bundle.input.modality in (modality, "")
     ]
+    candidates = [bundle for bundle in candidates if bundle.likeness is not None] or candidates
     fitting = candidates
     if any(bundle.input.spacing for bundle in candidates):
         across = _typical_mm(volume)
