@@ -81,7 +81,7 @@ CARDS = {
         "good.jpg": ("abdomen-ct", "Abdomen (in its training set): bone, muscle, organs and fat are told apart. Fat is "
                      "brown, not cream, because it is dark at this window and brightness is kept."),
         "bad.jpg": ("thorax-ct", "Thorax without labels (in its training set): heart, great vessels, liver and muscle "
-                    "all get the same red, since without contrast agent they are as bright as each other; fat is brown."),
+                    "all get the same red, since without contrast agent they are equally bright; fat is brown."),
     },
 }  # fmt: skip
 
