@@ -76,6 +76,7 @@ def _largest_filled(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Threshold, keep what is connected and sizeable, fill what it encloses."""
     import SimpleITK as sitk  # noqa: N813
 
+    gray = gray - gray.min()  # air is the darkest there is, and in a lung window that is not black
     counts = np.bincount(gray.reshape(-1), minlength=256)
     if np.count_nonzero(counts) < 2:
         return np.ones(gray.shape, dtype=bool)

@@ -84,7 +84,8 @@ def collect(
     skipped = sum(len(each.skipped) for each in everything)
     if skipped:
         notes.append(f"{skipped} unreadable pictures were left out.")
-    modality = data.modality or next((each.modality for each in parts.get("train/gray", []) if each.modality), "")
+    found = {each.modality for each in parts.get("train/gray", [])}
+    modality = data.modality or (found.pop() if len(found) == 1 else "")  # learned from MR and CT: made for any
     facts = {
         **{name: {"sources": len(made), "slices": sum(len(e.positions) for e in made)} for name, made in parts.items()},
         "subjects": len({source.subject for source in [*gray_sources, *color_sources]}),

@@ -244,3 +244,14 @@ def test_the_colour_blind_palette_keeps_its_neighbours_apart(kind: str) -> None:
     stops = np.array([s.rgb for s in load_palette("colorblind").stops])
     lab = rgb2lab(_simulate(stops, kind) / 255)
     assert deltaE_ciede2000(lab[:-1], lab[1:]).min() > 10
+
+
+def test_air_around_a_body_stays_gray_in_a_window_that_shows_it_bright(data: Path) -> None:
+    """In the lung window air is at a quarter of the brightness: that is no reason to take it for tissue."""
+    whole = read_volume(data / "ct" / "thorax_1p4mm.nii.gz")
+    volume = Volume(np.ascontiguousarray(whole.array[140:144]), whole.affine, "CT")
+    color = Colorizer(model="body-ct", device="cpu").colorize(volume, window="lung").array.astype(int)
+    stain = np.ptp(color, axis=-1)
+    assert stain[:, :10, :10].max() == 0
+    assert color[:, :10, :10].min() > 20
+    assert np.median(stain[volume.array > -100]) > 10
