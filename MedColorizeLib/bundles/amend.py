@@ -13,15 +13,19 @@ from pathlib import Path
 
 from ..imaging.atomic import AtomicTarget
 from .card import with_pictures
-from .folder import CARD, METADATA, PICTURES, SUMS, Bundle, read_json
+from .folder import CARD, METADATA, PICTURES, SUMS, THUMBNAIL, Bundle, read_json
 from .likeness import Likeness
 from .verify import sha256_of, verify
 
 
 def amend(
-    folder: Path, *, likeness: Likeness | None = None, pictures: Mapping[str, tuple[bytes, str]] | None = None
+    folder: Path,
+    *,
+    likeness: Likeness | None = None,
+    pictures: Mapping[str, tuple[bytes, str]] | None = None,
+    thumbnail: bytes | None = None,
 ) -> Bundle:
-    """Put `likeness`, and `pictures` (JPEG and caption by file name, of `PICTURES`), into the bundle at `folder`."""
+    """Put `likeness`, `pictures` (JPEG and caption by name, of `PICTURES`) and a PNG into the bundle at `folder`."""
     verify(folder)
     with AtomicTarget(folder, folder=True, overwrite=True) as target:
         made = target.temporary
@@ -39,6 +43,8 @@ def amend(
             captions = {name: caption for name, (_, caption) in pictures.items()}
             card = (made / CARD).read_text(encoding="utf-8")
             (made / CARD).write_text(with_pictures(card, captions), encoding="utf-8")
+        if thumbnail is not None:
+            (made / THUMBNAIL).write_bytes(thumbnail)
         write_sums(made)
         verify(made)
         target.commit()

@@ -30,6 +30,7 @@ from MedColorizeLib.mrml.movies import save_png
 from MedColorizeLib.mrml.pictures import Scenery, Style
 from MedColorizeLib.mrml.planes import PlaneStyle, plane_pictures
 from MedColorizeLib.mrml.rendering import Look
+from MedColorizeLib.training.frame import crop_or_pad, orientation
 
 Picture = NDArray[np.uint8]
 _LARGEST = 60_000
@@ -150,19 +151,31 @@ def small_jpeg(picture: Picture) -> bytes:
     raise SystemExit(f"The picture does not fit into {_LARGEST} bytes.")
 
 
+def small_png(color: ColorVolume) -> bytes:
+    """The middle axial slice, square, as a thumbnail."""
+    axial = orientation(color.affine, "axial").apply(color.array)
+    slice_ = axial[len(axial) // 2]
+    side = max(slice_.shape[:2])
+    square = crop_or_pad(np.ascontiguousarray(slice_), (side, side), (slice_.shape[0] / 2, slice_.shape[1] / 2))
+    buffer = BytesIO()
+    Image.fromarray(square).resize((128, 128), Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def cards(data: Path, out: Path, models: list[str], install: bool) -> None:
     """The good and the bad case of each model; into its bundle with `install`."""
     for model in models:
-        pictures = {}
+        pictures, thumbnail = {}, None
         for file, (name, caption) in CARDS[model].items():
             subject = SUBJECTS[name]
             gray = scan(data, subject)
             made = Colorizer(model=model, device="cpu").colorize(gray)
             pictures[file] = (small_jpeg(plane_pictures(made, gray=gray, style=PlaneStyle(360))), caption)
+            thumbnail = thumbnail or small_png(made)
             (out / f"{model}-{file}").write_bytes(pictures[file][0])
             print(f"{model}/{file}: {len(pictures[file][0])} bytes. {caption}", flush=True)
         if install:
-            amend(find(model), pictures=pictures)
+            amend(find(model), pictures=pictures, thumbnail=thumbnail)
 
 
 def main() -> None:
