@@ -138,13 +138,10 @@ class MedColorize(Method):
             figures["G_simulated"] = weighted_l1(parts[1], shown[1].target, shown[1].weight)
             loss = loss + o.simulated * figures["G_simulated"]
         if self._scans:
-            first = len(shown) - 2
-            loss = loss + self._scan_terms(
-                shown[first], shown[-1], parts[first], parts[-1], logits[first * n : (first + 1) * n], figures
-            )
+            loss = loss + self._scan_terms(shown[-2], shown[-1], parts[-2], parts[-1], logits.split(n)[-2], figures)
             if o.adversarial:
                 with without_gradient(self.d):
-                    figures["G_adversarial"] = self.gan.generator(self.d(_seen(parts[first])))
+                    figures["G_adversarial"] = self.gan.generator(self.d(_seen(parts[-2])))
                 loss = loss + o.adversarial * figures["G_adversarial"]
         engine.backward(loss)
         engine.step(self.optimizers()["generator"])

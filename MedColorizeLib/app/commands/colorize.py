@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from .exemplar import add_reference_options, color_after_reference
 if TYPE_CHECKING:
     from ...imaging.dicom_series import SeriesInfo
     from ..console import Console
+    from ..pipeline import ColorizeJob, Outcome
 
 _EPILOG = """\
 examples:
@@ -82,32 +84,45 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Do it."""
     if _after_reference(args):
         return color_after_reference(args, console)
-    from ..pipeline import ColorizeJob, colorize_file
+    from ..pipeline import colorize_file
 
-    job = ColorizeJob(
+    job = job_of(args, model=model_of(args), palette=args.palette, labels=args.labels,
+                 uncertainty=args.uncertainty, device=args.device)  # fmt: skip
+    outcome = colorize_file(job, console.progress, console.cancel, choose=chooser(args))
+    made = outcome.provenance
+    by = f"{made['method']} '{made['model']}', window {made['window'][0]:g} to {made['window'][1]:g}"
+    return tell(outcome, args, console, by)
+
+
+def job_of(args: argparse.Namespace, **more: Any) -> ColorizeJob:
+    """What both ways of colouring a file are asked for in the same words."""
+    from ..pipeline import ColorizeJob
+
+    return ColorizeJob(
         input=args.input,
         output=args.output,
-        model=model_of(args),
-        palette=args.palette,
-        labels=args.labels,
         window=window_of(args.window),
         fidelity=args.fidelity,
         alpha=args.alpha,
         series=args.series,
         frames=args.frames,
         report=args.report,
-        uncertainty=args.uncertainty,
-        device=args.device,
         overwrite=args.overwrite,
+        **more,
     )
-    interactive = sys.stdin.isatty() and not args.json
-    outcome = colorize_file(job, console.progress, console.cancel, choose=choose_series if interactive else None)
+
+
+def chooser(args: argparse.Namespace) -> Callable[..., Any] | None:
+    """Who chooses among several series: a person, if there is one at the terminal."""
+    return choose_series if sys.stdin.isatty() and not args.json else None
+
+
+def tell(outcome: Outcome, args: argparse.Namespace, console: Console, by: str) -> int:
+    """Say what was made, and by whom."""
     for note in outcome.notes:
         console.note(note)
-    made = outcome.provenance
     console.say(
-        f"{outcome.output} written in {outcome.seconds:.1f} s: coloured by {made['method']} '{made['model']}', "
-        f"window {made['window'][0]:g} to {made['window'][1]:g}."
+        f"{outcome.output} written in {outcome.seconds:.1f} s: coloured by {by}."
         " The colour is synthetic: not for diagnosis."
     )
     if outcome.report is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,26 +180,15 @@ def color_after_reference(args: argparse.Namespace, console: Console) -> int:
     from ...errors import UsageError
     from ...exemplar.library import ReferenceLibrary
     from ..exemplar_job import find_references, make_painter, plan_keys
-    from ..pipeline import ColorizeJob, check_output, colorize_file
-    from .colorize import choose_series, window_of
+    from ..pipeline import check_output, colorize_file
+    from .colorize import chooser, job_of, tell
 
     if (args.library is None) == (args.reference is None):
         raise UsageError("Say what to colour after: either --library LIBRARY or --reference PICTURE.")
     job = _job(args)
-    written = ColorizeJob(
-        input=args.input,
-        output=args.output,
-        window=window_of(args.window),
-        fidelity=args.fidelity,
-        alpha=args.alpha,
-        series=args.series,
-        frames=args.frames,
-        report=args.report,
-        overwrite=args.overwrite,
-    )
+    written = job_of(args)
     check_output(written)
-    interactive = sys.stdin.isatty() and not args.json
-    choose = choose_series if interactive else None
+    choose = chooser(args)
     plan = plan_keys(job, choose)
     matches = None
     if args.library:
@@ -211,16 +199,8 @@ def color_after_reference(args: argparse.Namespace, console: Console) -> int:
             _write_sheet(args.sheet, plan, [[match] for match in matches])
     painter = make_painter(job, plan, matches, console.progress)
     outcome = colorize_file(written, console.progress, console.cancel, choose=choose, painter=painter)
-    for note in outcome.notes:
-        console.note(note)
-    console.say(
-        f"{outcome.output} written in {outcome.seconds:.1f} s: coloured by {outcome.provenance['method']} after "
-        f"{outcome.provenance['model']}, {len(plan.positions)} key slices. The colour is synthetic: not for diagnosis."
-    )
-    if outcome.report is not None:
-        console.say(f"The report is in {args.report}.")
-    console.result(outcome.to_dict())
-    return 0
+    made = outcome.provenance
+    return tell(outcome, args, console, f"{made['method']} after {made['model']}, {len(plan.positions)} key slices")
 
 
 def _job(args: argparse.Namespace) -> ExemplarJob:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ...options import option
 from ...progress import CancelToken, OnProgress, Progress
 from ..zeng_objective import picture_array
-from .deep import PUBLISHED_STYLE, Codes, DeepOptions, DeepTransfer, in_order
+from .deep import PUBLISHED_STYLE, Codes, DeepOptions, DeepTransfer
 from .dpst import PhotoObjective
 
 
@@ -54,9 +54,7 @@ class AutomatedDeepPhotoStyle(DeepTransfer):
         self.used.add(
             "Masks are k-means classes of intensity: PSPNet isn't at hand. Without the aesthetic loss (NIMA)."
         )
-        content = self.content_layer(options.content)
-        features = self.features(in_order([*options.style, content]))
-        style = tuple(name for name in options.style if name in features.layers)
+        features, content, style = self.network(options.content, options.style)
         objective = PhotoObjective(features, content, style, gray, reference, options.classes, shares="whole")
         picture = torch.from_numpy(gray.astype(np.float32)).repeat(1, 3, 1, 1).requires_grad_(True)
         adam = torch.optim.Adam([picture], lr=options.learning_rate)

@@ -106,6 +106,12 @@ class DeepTransfer(Transfer):
             )
         return vgg_features("vgg19", kept, weights or None, input_range="codes", units="codes")
 
+    def network(self, content: str, style: Sequence[str]) -> tuple[VggFeatures, str, tuple[str, ...]]:
+        """The features, and of the layers asked for those that the weights reach: the content's, the style's."""
+        content = self.content_layer(content)
+        features = self.features(in_order([*style, content]))
+        return features, content, tuple(name for name in style if name in features.layers)
+
     def content_layer(self, wanted: str) -> str:
         """The layer asked for, or the deepest one of its kind that the weights reach."""
         if self.options.weights_file == "random":

@@ -25,7 +25,7 @@ from ...options import option
 from ...progress import CancelToken, OnProgress
 from ..zeng_losses import LayerMasks, content_loss, gram, masks_at, variation_loss
 from ..zeng_objective import picture_array, picture_tensor
-from .deep import PUBLISHED_STYLE, Codes, DeepOptions, DeepTransfer, class_maps, in_order, minimised
+from .deep import PUBLISHED_STYLE, Codes, DeepOptions, DeepTransfer, class_maps, minimised
 from .matting import matting_laplacian
 
 Shares = Literal["class", "whole"]
@@ -127,9 +127,7 @@ class DeepPhotoStyle(DeepTransfer):
         self, gray: Codes, reference: Codes, on_progress: OnProgress | None, cancel: CancelToken | None
     ) -> NDArray[np.float32]:
         options = self.options
-        content = self.content_layer(options.content)
-        features = self.features(in_order([*options.style, content]))
-        style = tuple(name for name in options.style if name in features.layers)
+        features, content, style = self.network(options.content, options.style)
         objective = PhotoObjective(features, content, style, gray, reference, options.classes)
 
         def first(picture: Tensor) -> Tensor:

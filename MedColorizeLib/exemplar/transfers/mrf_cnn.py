@@ -26,7 +26,7 @@ from ...options import option
 from ...progress import CancelToken, OnProgress
 from ..zeng_losses import content_loss, variation_loss
 from ..zeng_objective import picture_array, picture_tensor
-from .deep import Codes, DeepOptions, DeepTransfer, in_order, limited, minimised
+from .deep import Codes, DeepOptions, DeepTransfer, limited, minimised
 
 _LEAST = 32
 """No level is made smaller: a patch of relu4_1 spans 24 pixels and more."""
@@ -100,9 +100,7 @@ class MrfCnn(DeepTransfer):
         self, gray: Codes, reference: Codes, on_progress: OnProgress | None, cancel: CancelToken | None
     ) -> NDArray[np.float32]:
         options = self.options
-        content = self.content_layer(options.content)
-        features = self.features(in_order([*options.style, content]))
-        style = tuple(name for name in options.style if name in features.layers)
+        features, content, style = self.network(options.content, options.style)
         picture: Tensor | None = None
         longest = max(gray.shape)
         for level in range(options.levels):
