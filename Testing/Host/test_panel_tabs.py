@@ -253,12 +253,11 @@ def test_train_stop_resume_export_delete(panel: Panel, tmp_path: Path, monkeypat
     ui.exportButton.click()
     panel.wait(lambda: panel.train._job is None, 120)
     assert panel.host.displays == []
-    panel.wait(lambda: any(model["kind"] == "bundle" for model in panel.widget.logic.catalogue), 30)
-    row = next(n for n, model in enumerate(panel.models._shown) if model["kind"] == "bundle")
-    ui.modelsTable.selectRow(row)
+    panel.wait(lambda: any(model["name"] == "run" for model in panel.widget.logic.catalogue), 30)
+    ui.modelsTable.selectRow([model["name"] for model in panel.models._shown].index("run"))
     assert ui.deleteButton.enabled
     ui.deleteButton.click()
-    panel.wait(lambda: all(model["kind"] != "bundle" for model in panel.widget.logic.catalogue), 30)
+    panel.wait(lambda: all(model["name"] != "run" for model in panel.widget.logic.catalogue), 30)
     assert not (tmp_path / "models" / "run").exists()
 
 
