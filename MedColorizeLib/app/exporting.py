@@ -84,6 +84,7 @@ def export_run(
         masked=settings.gray_background != "none",
         modality=source.facts.get("modality", ""),
         window=settings.window,
+        every_mm=method.every_mm,
     )
     facts = Facts(
         name=name,

@@ -55,6 +55,8 @@ class InputFrame:
     """True if training saw black around the body."""
     modality: str = ""
     window: str = "auto"
+    every_mm: float = 0.0
+    """The network is run on slices so far apart, and those around share the colour; 0: on each, for itself."""
 
     def check(self, source: Path) -> None:
         wrong = (
@@ -63,6 +65,7 @@ class InputFrame:
             or not 1 <= self.size <= 8192
             or not 1 <= self.divisor <= 1024
             or not 0 <= self.spacing <= 100
+            or not 0 <= self.every_mm <= 20
         )
         if wrong:
             raise ModelError(f"{source}: the input described there makes no sense ({self}). The bundle can't be used.")

@@ -32,6 +32,15 @@ class Framed:
     empty: bool
 
 
+@dataclass(frozen=True)
+class Key:
+    """A slice that the network was run on, for those around it (`steady`)."""
+
+    codes: NDArray[np.uint8]
+    chroma: NDArray[np.float32]
+    """(2, H, W): blue and red less luma."""
+
+
 @dataclass
 class Scene:
     """What is worked out once per subject."""
@@ -51,6 +60,8 @@ class Scene:
     file: Any = None
     kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     """What the network made of slices it was shown before they were wanted."""
+    keys: dict[int, Key | None] = field(default_factory=dict)
+    """Slices that the network was run on, while others may share their colour; None for air."""
     _held: dict[int, Framed] = field(default_factory=dict)
 
     @classmethod

@@ -11,6 +11,7 @@ import logging
 import tempfile
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from ..training import frame
 from .framing import Scene
 from .likeness import SLICES, measure
 from .painter import Subject
+from .steady import shared
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,6 +76,7 @@ class NetworkPainter:
             "model": self.bundle.name,
             "model_sha256": self.bundle.sha256,
             "model_plane": self.bundle.input.plane,
+            "model_every_mm": self.bundle.input.every_mm,
             "precision": self.precision,
         }
 
@@ -133,10 +136,14 @@ class NetworkPainter:
 
     def _slice(self, scene: Scene, n: int) -> NDArray[np.float32]:
         """One slice in the plane's order, (3, rows, columns) in 0..255."""
-        return scene.back(scene.kept.pop(n, None) if n in scene.kept else self._seen(scene, n), n)
+        every = self.bundle.input.every_mm
+        seen = shared(scene, n, every, partial(self._seen, scene)) if every else self._seen(scene, n)
+        return scene.back(seen, n)
 
     def _seen(self, scene: Scene, n: int) -> NDArray[np.float32] | None:
         """What the network makes of a slice, in its window; None for air, which needs no network."""
+        if n in scene.kept:
+            return scene.kept.pop(n)
         stack = scene.stack(n)
         return None if stack is None else self._run(stack)
 

@@ -96,6 +96,8 @@ class Method(ABC):
     paper: ClassVar[str]
     paired: ClassVar[bool]
     kind: ClassVar[Literal["color", "segmentation"]] = "color"
+    every_mm: ClassVar[float] = 0.0
+    """In volumes, slices so far apart are coloured and those around share the colour (`inference.steady`); 0: each."""
     Options: ClassVar[type[MethodOptions]]
 
     @classmethod
