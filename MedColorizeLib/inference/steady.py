@@ -46,8 +46,10 @@ def shared(
         del scene.keys[m]
     total = np.zeros((2, *own.codes.shape), np.float32)
     weights = np.zeros(own.codes.shape, np.float32)
-    first, last = max(n - far, 0), min(n + far, len(scene.gray) - 1)
-    for m in range(-(-first // step) * step, last + 1, step):
+    end = len(scene.gray) - 1
+    for m in range(max(n - far, 0), min(n + far, end) + 1):
+        if m % step and m != end:  # the last slice has nothing beyond it to share with
+            continue
         key = _key(scene, m, seen)
         near = 1 - abs(m - n) * mm / reach
         if key is None or near <= 0:
