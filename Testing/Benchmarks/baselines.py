@@ -1,4 +1,4 @@
-"""Trains the papers' systems on the data of the default models, at a small stated budget, for `bench truth`.
+"""Trains the papers' systems, and ours for as long, on the data of the default models, for `bench truth`.
 
     python Testing/Benchmarks/baselines.py WORK [--only NAME ...]       one run and one bundle each, resumable
     medcolorize bench truth --model WORK/bundles/zhang ...              beside the default models
@@ -50,6 +50,7 @@ SYSTEMS = (
     System("chromagan", "chromagan", "scans", 500, 2, ("width=16", "critic_width=16", "learning_rate=5e-4")),
     System("cyclegan", "cyclegan-resnet9", "scans", 300, 1, (*SMALL, "blocks=6", "generator_input=gray")),
     System("colorcyclegan", "colorcyclegan", "scans", 250, 1, (*SMALL, "generator_input=gray", *VGG)),
+    System("medcolorize-minutes", "medcolorize-cryosections", "cryosections", 1000, 2, ()),
 )  # fmt: skip
 COMMON = ("data.size=128", "data.spacing=2.0", "data.rotate=12.0", "data.zoom=0.15", "data.shift=0.1",
           "data.gray_background=foreground", "data.gray_from=folder", "data.validation_slices=8",
@@ -62,12 +63,14 @@ def train(system: System, work: Path) -> None:
     if bundle.is_dir():
         return
     began = time.monotonic()
-    segmentation = system.recipe.startswith("segmentation")
-    heads = system.data != "scans"
+    segmentation, pairs = system.recipe.startswith("segmentation"), system.data == "cryosections"
+    heads = system.data not in ("scans", "cryosections")
     words = ["train", system.recipe, "--data", system.data, "--out", str(run), "--cache", str(work / "cache")]
-    words += ["--gray", str(DATA / ("mr/oasis" if segmentation else "mr" if heads else "."))]
+    if not pairs:
+        words += ["--gray", str(DATA / ("mr/oasis" if segmentation else "mr" if heads else "."))]
     words += ["--labels", str(DATA / "mr/oasis")] if segmentation else ["--color", str(DATA / "cryosections")]
-    changes = [*COMMON, f"budget.iterations={system.iterations}", f"data.batch={system.batch}", *system.changes]
+    changes = [*(() if pairs else COMMON), f"budget.iterations={system.iterations}", f"data.batch={system.batch}"]
+    changes += system.changes
     changes += [f"budget.checkpoint_every={system.iterations // 4}", f"budget.epoch={system.iterations // 2}"]
     if system.needs:
         changes.append(f"segmentation_weights={work / 'bundles' / system.needs}")
@@ -76,8 +79,9 @@ def train(system: System, work: Path) -> None:
     if (run / "recipe.toml").exists():
         words.append("--resume")
     call(*words)
-    terms = MR_TERMS + ("" if heads else CT_TERMS) + (LABEL_TERMS if segmentation or system.needs else "")
+    terms = "" if pairs else MR_TERMS + ("" if heads else CT_TERMS) + (LABEL_TERMS if segmentation or system.needs else "")
     data = "OASIS brains" if segmentation else "what head-mr is trained on" if heads else "what head-mr and body-ct are"
+    data = "cryosections" if pairs else data
     words = ["export", str(run), "-o", str(bundle), "--name", system.name, "--checkpoint", "last", "--half"]
     call(*words, "--terms", terms, "--data", data)
     (run / "time.json").write_text(json.dumps({"seconds": round(time.monotonic() - began, 1)}))
