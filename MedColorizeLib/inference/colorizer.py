@@ -107,6 +107,10 @@ class Colorizer:
             painter = _in_three_planes(painter)
         chosen = choose_window(volume, window)
         notes = [*volume.notes, *(labels.notes if labels else ()), *_warnings(volume, chosen)]
+        if self._model is None and self._painter is None and not hasattr(painter, "paint"):
+            from .network import why_no_bundle_for
+
+            notes += filter(None, [why_no_bundle_for(volume)])
         if on_progress:
             on_progress(Progress("prepare", 0, 1, "finding the body"))
         mask = soft_mask(volume.array, chosen, volume.spacing)

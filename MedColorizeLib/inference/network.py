@@ -224,26 +224,49 @@ def best_bundle_for(volume: Volume) -> str | None:
     A scan that states no modality (most NIfTI files) and is no CT is taken for MR, as the palettes do. Where some of
     the models know what scans they were made for (`likeness`), those that don't are left to be asked for by name.
     """
+    modality, candidates = _candidates_for(volume)
+    fitting = candidates
+    if any(bundle.input.spacing for bundle in candidates):
+        across = _typical_mm(volume)
+        fitting = [bundle for bundle in candidates if across <= _widest_mm(bundle)]
+    # Named for the modality before made for any; then the longest trained.
+    fitting.sort(key=lambda b: (b.input.modality != modality, -int(b.training.get("step", 0)), b.name))
+    return fitting[0].name if fitting else None
+
+
+def why_no_bundle_for(volume: Volume) -> str:
+    """For a person, where `best_bundle_for` found none because of the body's size; empty for other reasons."""
+    modality, candidates = _candidates_for(volume)
+    if not candidates:
+        return ""
+    largest = max(candidates, key=_widest_mm)
+    return (
+        f"Coloured by palette: the body is typically {_typical_mm(volume):.0f} mm wide, and no installed model for "
+        f"{modality} was made for more than {_widest_mm(largest):.0f} mm. Ask for '{largest.name}' by name to use it "
+        "all the same."
+    )
+
+
+def _candidates_for(volume: Volume) -> tuple[str, list[Bundle]]:
+    """The modality the volume is taken for, and the installed models that colour it, whatever the body's size."""
     from importlib.util import find_spec
 
+    modality = modality_of(volume) or "MR"
     if find_spec("torch") is None or find_spec("monai") is None:
-        return None
+        return modality, []
     from ..bundles.store import installed
 
-    modality = modality_of(volume) or "MR"
     candidates = [
         entry.bundle
         for entry in installed()
         if entry.bundle is not None and entry.bundle.kind == "color" and entry.bundle.input.modality in (modality, "")
     ]
-    candidates = [bundle for bundle in candidates if bundle.likeness is not None] or candidates
-    fitting = candidates
-    if any(bundle.input.spacing for bundle in candidates):
-        across = _typical_mm(volume)
-        fitting = [b for b in candidates if not b.input.spacing or across <= _WIDEST * b.input.size * b.input.spacing]
-    # Named for the modality before made for any; then the longest trained.
-    fitting.sort(key=lambda b: (b.input.modality != modality, -int(b.training.get("step", 0)), b.name))
-    return fitting[0].name if fitting else None
+    return modality, [bundle for bundle in candidates if bundle.likeness is not None] or candidates
+
+
+def _widest_mm(bundle: Bundle) -> float:
+    """The widest body it is chosen for."""
+    return _WIDEST * bundle.input.size * bundle.input.spacing if bundle.input.spacing else float("inf")
 
 
 def _typical_mm(volume: Volume) -> float:

@@ -79,7 +79,9 @@ def train(system: System, work: Path) -> None:
     if (run / "recipe.toml").exists():
         words.append("--resume")
     call(*words)
-    terms = "" if pairs else MR_TERMS + ("" if heads else CT_TERMS) + (LABEL_TERMS if segmentation or system.needs else "")
+    terms = (
+        "" if pairs else MR_TERMS + ("" if heads else CT_TERMS) + (LABEL_TERMS if segmentation or system.needs else "")
+    )
     data = "OASIS brains" if segmentation else "what head-mr is trained on" if heads else "what head-mr and body-ct are"
     data = "cryosections" if pairs else data
     words = ["export", str(run), "-o", str(bundle), "--name", system.name, "--checkpoint", "last", "--half"]

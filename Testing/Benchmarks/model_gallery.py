@@ -34,6 +34,9 @@ from MedColorizeLib.training.frame import crop_or_pad, orientation
 
 Picture = NDArray[np.uint8]
 _LARGEST = 60_000
+"""Bytes of a picture on a card."""
+_TALL, _WIDE = 300, 1620
+"""Pixels of a picture and of a row on the sheet."""
 
 
 @dataclass(frozen=True)
@@ -124,19 +127,26 @@ def draw(data: Path, subject: Subject, out: Path, name: str, flat: bool) -> tupl
 
 
 def sheet(out: Path, names: list[str]) -> None:
-    """All pictures in rows, a scan a row."""
-    rows = []
+    """All pictures, as many scans in a row as fit."""
+    strips = []
     for name in names:
         files = sorted(out.glob(f"{name}-*.png"), key=lambda file: (not file.name.endswith("slices.png"), file.name))
         pictures = [Image.open(file).convert("RGB") for file in files]
-        row = [np.asarray(p.resize((round(p.width * 300 / p.height), 300), Image.Resampling.LANCZOS)) for p in pictures]
-        strip = Image.new("RGB", (sum(p.shape[1] for p in row), 22))
-        ImageDraw.Draw(strip).text((6, 4), f"{SUBJECTS[name].title} - {SUBJECTS[name].model}", fill=(235, 235, 120),
-                                   font_size=14)  # fmt: skip
-        rows.append(np.concatenate([np.asarray(strip), beside(row)]))
-    widest = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 6), (0, widest - row.shape[1]), (0, 0))) for row in rows]
-    Image.fromarray(np.concatenate(padded)).save(out / "gallery.jpg", quality=88)
+        shown = beside([np.asarray(p.resize((round(p.width * _TALL / p.height), _TALL))) for p in pictures])
+        title = f"{SUBJECTS[name].title} - {SUBJECTS[name].model}"
+        strip = Image.new("RGB", (max(shown.shape[1], 9 * len(title)) + 12, _TALL + 30))
+        strip.paste(Image.fromarray(shown), (0, 24))
+        ImageDraw.Draw(strip).text((6, 3), title, fill=(235, 235, 120), font_size=15)
+        strips.append(np.asarray(strip))
+    rows: list[list[Picture]] = [[]]
+    for each in sorted(strips, key=lambda strip: -strip.shape[1]):  # the widest first, the narrow ones fill the rows
+        free = (row for row in rows if sum(held.shape[1] for held in row) + each.shape[1] <= _WIDE)
+        row = next(free, None)
+        rows.append([each]) if row is None else row.append(each)
+    lines = [np.concatenate(row, axis=1) for row in rows if row]
+    widest = max(line.shape[1] for line in lines)
+    padded = [np.pad(line, ((0, 0), (0, widest - line.shape[1]), (0, 0))) for line in lines]
+    Image.fromarray(np.concatenate(padded)).save(out / "gallery.jpg", quality=85)
 
 
 def small_jpeg(picture: Picture) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from MedColorizeLib.imaging.read import read_volume
 from MedColorizeLib.imaging.volume import Volume
 from MedColorizeLib.imaging.windows import modality_of
+from MedColorizeLib.inference.colorizer import Colorizer
 from MedColorizeLib.inference.network import best_bundle_for
 
 HEAD, BODY = "head-mr", "body-ct"
@@ -58,4 +59,8 @@ def test_shoulders_below_a_head_do_not_keep_it_from_the_head_model(data: Path) -
 
 def test_a_trunk_in_mr_is_not_given_to_the_head_model(data: Path) -> None:
     thorax = read_volume(data / "ct" / "thorax_1p4mm.nii.gz")
-    assert best_bundle_for(Volume(thorax.array, thorax.affine, "MR")) is None
+    trunk = Volume(thorax.array[:8], thorax.affine, "MR")
+    assert best_bundle_for(trunk) is None
+    notes = Colorizer().stream(trunk).notes
+    assert any("mm wide" in note and "'head-mr'" in note for note in notes)
+    assert not any("mm wide" in note for note in Colorizer(model="palette").stream(trunk).notes)
