@@ -291,3 +291,15 @@ def test_a_reader_that_leaves_is_no_error(repository: Path) -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(("variable", "given", "found"), [("", "", "PASSIVE"), ("OMP_WAIT_POLICY", "ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_the_person_chose(
+    variable: str, given: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, given)
+    assert main(["methods"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == found
