@@ -12,6 +12,20 @@ def weighted_l1(chroma: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return ((chroma - target).abs() * weight).sum() / total.clamp(min=1e-6)
 
 
+def balanced(tissue: Tensor, known: Tensor, power: float) -> Tensor:
+    """`known` (N, 1, H, W) weighed by how rare each place's tissue (N, H, W) is among what is known: share^-power.
+
+    0 leaves it; at 1 every tissue weighs the same. No place weighs over ten times another; the sum stays.
+    """
+    there = known[:, 0] > 0
+    if not power or not there.any():
+        return known
+    counts = torch.bincount(tissue[there].flatten()).to(known.dtype)
+    rarity = (counts / counts.max()).clamp(min=1e-6).pow(-power).clamp(max=10.0)
+    weighed = known * rarity[tissue.clamp(max=len(rarity) - 1)][:, None]
+    return weighed * (known.sum() / weighed.sum())
+
+
 def matched_tissue(first: Tensor, second: Tensor, luma: Tensor, other: Tensor, mask: Tensor, limit: float) -> Tensor:
     """Difference of the chroma of two neighbouring slices where they show the same tissue.
 

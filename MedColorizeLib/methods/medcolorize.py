@@ -30,7 +30,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..imaging.tissues import tissue_colors
 from ..losses.adversarial import Adversarial
-from ..losses.tissue_color import bleeding, matched_tissue, relit, weighted_l1
+from ..losses.tissue_color import balanced, bleeding, matched_tissue, relit, weighted_l1
 from ..networks.chroma_net import WIDTHS, ChromaColoring, ChromaNet, chroma_of, luma_of
 from ..networks.discriminators import PatchGAN
 from ..networks.fold import fold
@@ -56,6 +56,9 @@ class MedColorizeOptions(MethodOptions):
     photograph: float = option(1.0, "weight: photographs coloured from their own luma", least=0)
     simulated: float = option(0.5, "weight: photographs coloured from simulated contrasts", least=0)
     scan: float = option(1.0, "weight: scans coloured as their tissue is in photographs (0: no scans)", least=0)
+    balance: float = option(
+        0.0, "how far rare tissues of scans weigh more: 0 not at all, 1 as much as common ones", least=0
+    )
     tissue: float = option(0.02, "weight: cross entropy of the tissue of scans", least=0)
     consistency: float = option(0.5, "weight: same tissue, same colour in the next slice", least=0)
     bleeding: float = option(0.05, "weight: chroma edges where luma has none", least=0)
@@ -204,6 +207,8 @@ class MedColorize(Method):
             gray = torch.where(chosen & (mask > 0.5), again, gray)
         gray = self._scanned(self._flattened(gray))
         target, known = self.targets(tissue, middle(gray))
+        if tissue is not None:
+            known = balanced(tissue, known, self.options.balance)
         here = Shown.of(gray, target * mask, mask, known * mask, target, tissue)
         following = torch.cat((gray[:, 1:], gray[:, -1:]), 1)
         return [here, Shown.of(following, target, mask, known * mask, target)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from method_phantoms import PlainEngine, one_thread
 
 from MedColorizeLib.imaging.tissues import tissue_colors
-from MedColorizeLib.losses.tissue_color import bleeding, matched_tissue, relit, weighted_l1
+from MedColorizeLib.losses.tissue_color import balanced, bleeding, matched_tissue, relit, weighted_l1
 from MedColorizeLib.methods import contrast
 from MedColorizeLib.methods.base import Batch, middle
 from MedColorizeLib.methods.medcolorize import TISSUES, MedColorize, MedColorizeOptions, tissue_table
@@ -61,6 +61,18 @@ class TestLosses:
         assert matched_tissue(first, second, luma, same, mask, 0.05).item() == pytest.approx(0.5)
         assert matched_tissue(first, second, luma, other, mask, 0.05).item() == 0
         assert matched_tissue(first, second, luma, same, torch.tensor([[[[1.0, 0.0]]]]), 0.05).item() == 0
+
+    def test_rare_tissues_weigh_more_and_all_together_the_same(self) -> None:
+        tissue = torch.tensor([[[1, 1, 1, 1, 2, 0]]])
+        known = torch.tensor([[[[1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]]])
+        assert torch.equal(balanced(tissue, known, 0.0), known)
+        as_much = balanced(tissue, known, 1.0)
+        assert as_much[..., :4].sum().item() == pytest.approx(as_much[..., 4].sum().item())
+        assert as_much.sum().item() == pytest.approx(5)
+        half = balanced(tissue, known, 0.5)
+        assert (half[..., 4] / half[..., 0]).item() == pytest.approx(2)
+        assert half[..., 5].item() == 0
+        assert torch.equal(balanced(tissue, torch.zeros_like(known), 0.5), torch.zeros_like(known))
 
     def test_a_chroma_edge_costs_unless_luma_has_one_there(self) -> None:
         chroma = torch.zeros(1, 2, 4, 4)
