@@ -14,21 +14,20 @@ if TYPE_CHECKING:
     from ..evaluation.frechet import Features
 
 
-DOWNLOAD = "download"
-
-
 def feature_space(weights: str | None = None) -> Features | None:
     """Of the file `weights` (Inception-v3: the distance is the FID; or SqueezeNet 1.1), else of torch's cache.
 
     `download` is the consent to fetch Inception's weights into that cache.
     """
     try:
+        from ..networks.feature_weights import asked_for
         from ..networks.picture_features import picture_features
     except ImportError as error:
         if weights is None:
             return None
         raise ModelError(f"{weights} needs torch, which is not installed. Install medcolorize[models].") from error
-    return picture_features(None if weights == DOWNLOAD else weights, download=weights == DOWNLOAD)
+    file, consent = asked_for(weights or "")
+    return picture_features(file, download=consent)
 
 
 def perceptual_distance() -> Perceptual | None:

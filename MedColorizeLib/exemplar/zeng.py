@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..imaging.clusters import TissueClasses, tissue_classes
 from ..imaging.colorspaces import luma_codes
+from ..networks.feature_weights import asked_for
 from ..networks.vgg import VggFeatures, layers_in, vgg_features
 from ..options import Options as TransferOptions
 from ..options import option
@@ -31,7 +32,9 @@ from .zeng_objective import Layers, Objective, Weights, picture_array, picture_t
 class ZengOptions(TransferOptions):
     """Every weight of the paper under its name, with the paper's value."""
 
-    weights_file: str = option("", "file of VGG-19's weights; empty: torchvision's in the torch cache")
+    weights_file: str = option(
+        "", "file of VGG-19's weights; empty: torchvision's in the torch cache; download: fetched if not there"
+    )
     content_layer: str = option("relu4_2", "map of the content loss (eq. 1)")
     color_layers: tuple[str, ...] = option(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "maps of the colour loss (eq. 11)"
@@ -174,8 +177,8 @@ class Zeng(Transfer):
     def features(self) -> tuple[VggFeatures, Layers]:
         """The frozen net, loaded once, and the layers it is used at: the paper's, as far as the weights reach."""
         if self._features is None or self._layers is None:
-            file = self.options.weights_file or None
-            self._layers, self._notes = reachable(self.options, layers_in("vgg19", file))
+            file, consent = asked_for(self.options.weights_file)
+            self._layers, self._notes = reachable(self.options, layers_in("vgg19", file, download=consent))
             self._features = vgg_features("vgg19", self._layers.all, file, input_range="codes", units="codes")
         return self._features, self._layers
 

@@ -11,13 +11,12 @@ import torch
 
 from ..errors import ModelError
 from ..networks.feature_net import MedicalFeatures, medical_features
+from ..networks.feature_weights import DOWNLOAD, asked_for
 from ..networks.features import FrozenFeatures
 from ..networks.vgg import VggFeatures, vgg_features
 
 FeatureNetwork = Literal["vgg16", "vgg19", "medical"]
 RANDOM = "random"
-DOWNLOAD = "download"
-"""Consent, said in the recipe, to fetching published weights that are not in the user's torch cache."""
 
 
 def feature_network(name: FeatureNetwork, layer: str, weights: str, *, normalise: bool = True) -> FrozenFeatures:
@@ -38,8 +37,8 @@ def feature_network(name: FeatureNetwork, layer: str, weights: str, *, normalise
                 "method 'medical-features'."
             )
         return medical_features([layer], weights, normalise=normalise)
-    consent = weights == DOWNLOAD
-    return vgg_features(name, [layer], None if consent else weights or None, normalise=normalise, download=consent)
+    file, consent = asked_for(weights)
+    return vgg_features(name, [layer], file, normalise=normalise, download=consent)
 
 
 def say_features(network: Any) -> str:

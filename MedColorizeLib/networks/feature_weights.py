@@ -63,6 +63,15 @@ def hub_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
+DOWNLOAD = "download"
+"""Consent, said in an option, to fetching published weights that are not in the user's torch cache."""
+
+
+def asked_for(option: str) -> tuple[str | None, bool]:
+    """A person's words in an option as `find_weights` takes them: which file, and whether one may be fetched."""
+    return (None, True) if option == DOWNLOAD else (option or None, False)
+
+
 def find_weights(
     network: str,
     path: Path | str | None = None,
@@ -94,7 +103,7 @@ def find_weights(
         raise ModelError(
             f"The weights of {network} ({known.file}) aren't on this computer. Give their path, put the file into "
             f"{hub_folder()}, or allow fetching it from {root} (in a recipe: "
-            "features_weights = 'download')."
+            "features_weights = 'download'; with a reference: weights_file=download)."
         )
     return WeightFile(network, cached, _fetch(known, cached, root, on_progress, cancel), "downloaded")
 

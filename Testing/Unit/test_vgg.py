@@ -251,6 +251,27 @@ def test_a_recipe_can_consent_to_the_download(server, tmp_path: Path, monkeypatc
         feature_network("medical", "relu1_2", "download")
 
 
+@pytest.mark.parametrize("method", ["zeng", "dpst"])
+def test_a_transfer_fetches_only_with_consent(
+    method: str, server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedColorizeLib.exemplar.registry import load_transfer
+    from MedColorizeLib.networks import feature_weights
+
+    root, known, _ = server
+    monkeypatch.setitem(feature_weights.KNOWN, "vgg19", known)
+    monkeypatch.setitem(find_weights.__kwdefaults__, "root", root)
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    kind = load_transfer(method)
+    consenting = kind(kind.Options.from_mapping({"weights_file": "download"}))
+    with pytest.raises(ModelError, match="weights_file=download"):
+        kind().transfer(picture[..., 0], picture)
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(ModelError):  # three million zeros are no weights
+        consenting.transfer(picture[..., 0], picture)
+    assert (tmp_path / "cache" / "hub" / "checkpoints" / known.file).stat().st_size == 3_000_000
+
+
 def test_a_download_with_another_hash_is_thrown_away(server, tmp_path: Path) -> None:
     root, known, _ = server
     with pytest.raises(ModelError, match="differs"):

@@ -18,6 +18,7 @@ from torch import Tensor
 from ...errors import ModelError, UsageError
 from ...imaging.clusters import tissue_classes
 from ...imaging.colorspaces import luma_codes
+from ...networks.feature_weights import asked_for
 from ...networks.vgg import VggFeatures, layer_names, layers_in, vgg_features
 from ...options import Options as BaseOptions
 from ...options import option
@@ -37,7 +38,9 @@ class DeepOptions(BaseOptions):
     """Options that every optimising comparator has."""
 
     weights_file: str = option(
-        "", "file with weights of VGG-19; empty: torchvision's in torch's cache; random: for tests"
+        "",
+        "file of VGG-19's weights; empty: torchvision's in the torch cache; download: fetched if not there; "
+        "random: for tests",
     )
     size: int = option(224, "longer side of the picture that is optimised, pixels", least=32, most=2048)
     seed: int = option(0, "seed of what is random", least=0)
@@ -66,7 +69,8 @@ class DeepTransfer(Transfer):
 
     def _reached(self) -> list[str]:
         if not self._layers:
-            self._layers = layers_in("vgg19", self.options.weights_file or None)
+            file, consent = asked_for(self.options.weights_file)
+            self._layers = layers_in("vgg19", file, download=consent)
         return self._layers
 
     @abstractmethod
@@ -104,7 +108,7 @@ class DeepTransfer(Transfer):
             raise ModelError(
                 f"The weights of VGG-19 end at {reached[-1]}, before every layer asked for. Give the full weights."
             )
-        return vgg_features("vgg19", kept, weights or None, input_range="codes", units="codes")
+        return vgg_features("vgg19", kept, asked_for(weights)[0], input_range="codes", units="codes")
 
     def network(self, content: str, style: Sequence[str]) -> tuple[VggFeatures, str, tuple[str, ...]]:
         """The features, and of the layers asked for those that the weights reach: the content's, the style's."""
