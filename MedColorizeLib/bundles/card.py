@@ -13,6 +13,7 @@ def model_card(facts: Facts, parameters: int, half: bool) -> str:
     """README.md of the bundle."""
     frame = facts.input
     scale = f"resampled to {frame.spacing:g} mm per pixel" if frame.spacing else f"fitted into {frame.size} pixels"
+    runs = f"on slices {frame.every_mm:g} mm apart, whose colour those around share"
     stack = f"{frame.slices} neighbouring slices in, the middle one out" if frame.slices > 1 else "one slice at a time"
     lines = [
         f"# {facts.title}",
@@ -22,10 +23,12 @@ def model_card(facts: Facts, parameters: int, half: bool) -> str:
         if facts.kind == "color"
         else "**A segmentation network whose features help a colouring network. Not for diagnosis.**",
         "",
+        *([facts.about, ""] if facts.about else []),
         "| | |",
         "|---|---|",
         f"| method | {facts.method} ({facts.paper}) |",
         f"| input | {frame.modality or 'gray'} slices, {frame.plane}, {stack}, {scale} |",
+        *([f"| runs | {runs} |"] if frame.every_mm else []),
         f"| window | {frame.window} |",
         f"| background | {'black around the body, as in training' if frame.masked else 'as it comes'} |",
         f"| size | {parameters:,} numbers{', stored in half precision' if half else ''} |",

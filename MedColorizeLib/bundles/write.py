@@ -44,6 +44,8 @@ class Facts:
     notes: Sequence[str] = ()
     terms: str = ""
     """Terms of the data it was trained on, and so of the weights."""
+    about: str = ""
+    """What it is for, in a line."""
     output_channels: int = 3
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -119,7 +121,8 @@ def _metadata(facts: Facts, weights_hash: str, half: bool) -> dict[str, Any]:
         "required_packages_version": {},
         "name": facts.title,
         "task": "Colourisation of gray medical slices" if facts.kind == "color" else "Segmentation of gray slices",
-        "description": f"{facts.title}: {facts.method} ({facts.paper}). Synthetic colour, not for diagnosis.",
+        "description": facts.about
+        or f"{facts.title}: {facts.method} ({facts.paper}). Synthetic colour, not for diagnosis.",
         "authors": "MedColorize",
         "copyright": facts.terms,
         "data_source": str(facts.training.get("data", "")),

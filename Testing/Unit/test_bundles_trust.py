@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -78,6 +79,17 @@ def test_what_was_written_is_loaded_and_computes_the_same(bundle: Path) -> None:
         assert torch.equal(network(picture), tiny_method().inference_network()(picture))
     assert described.input.spacing == 2.0
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_model_is_listed_by_what_it_is_for(tmp_path: Path) -> None:
+    every = dataclasses.replace(facts().input, every_mm=2.5)
+    made = write_bundle(
+        tmp_path / "tiny", tiny_method().inference_network(), facts(about="Hands, in plain light.", input=every)
+    )
+    assert made.description == "Hands, in plain light."
+    assert "Hands, in plain light." in made.card()
+    assert "| runs | on slices 2.5 mm apart" in made.card()
+    assert read_bundle(made.folder).input.every_mm == 2.5
 
 
 def test_metadata_follow_monai_where_they_fit_and_the_card_says_synthetic(bundle: Path) -> None:

@@ -41,6 +41,7 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
         action="store_true",
         help="store 16-bit weights, if no output moves by a whole code on the run's probe",
     )
+    parser.add_argument("--about", default="", help="what the model is for, in a line; lists of models show it")
     parser.add_argument("--terms", default="", help="terms of the training data and so of the weights, for the card")
     parser.add_argument("--data", default="", help="the training data in words, for the card")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         title=args.title,
         which=args.checkpoint,
         half=args.half,
+        about=args.about,
         terms=args.terms,
         data=args.data,
         overwrite=args.overwrite,
