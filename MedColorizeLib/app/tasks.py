@@ -19,7 +19,7 @@ from .tasks_scene import train, uncertainty
 
 Task = Callable[[dict[str, Any], Path, OnProgress, CancelToken], Any]
 CONTEXT = 3
-"""Slices on either side of a previewed one: what 2.5-D painters look at."""
+"""Slices on either side of one that is previewed after a reference picture: enough to tell its tissues."""
 
 
 def catalogue(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
@@ -142,31 +142,36 @@ def colorize(request: dict[str, Any], folder: Path, on_progress: OnProgress, can
 
 
 def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, cancel: CancelToken) -> dict[str, Any]:
-    """Colour one slice, with its neighbours as context: a gray and a coloured picture, upright as on a light box."""
-    from ..imaging.label_grid import labels_on
+    """Colour one slice as Apply will: a gray and a coloured picture, upright as on a light box.
+
+    After a reference picture it is only like that: its neighbours stand for the volume, which would take minutes.
+    """
     from ..imaging.volume import Volume
     from ..imaging.windows import choose_window, codes
 
     volume = protocol.load_volume(folder, request["volume"])
     labels, notes = _labels(request, folder)
-    k = min(max(int(request["slice"]), 0), volume.shape[0] - 1)
+    wanted = k = min(max(int(request["slice"]), 0), volume.shape[0] - 1)
     window = choose_window(volume, _window(request))
-    start, stop = max(0, k - CONTEXT), min(volume.shape[0], k + CONTEXT + 1)
-    affine = volume.affine.copy()
-    affine[:3, 3] += start * affine[:3, 2]
-    part = Volume(np.ascontiguousarray(volume.array[start:stop]), affine, volume.modality, volume.facts)
-    some = None if labels is None else labels_on(labels, part, part=True)
-    colorizer, reference = _colorizer_for(request, part, volume, window, folder, on_progress, keys=1)
+    seen = volume
+    if (request.get("model") or {}).get("kind") == "exemplar":
+        start = max(0, k - CONTEXT)
+        affine = volume.affine.copy()
+        affine[:3, 3] += start * affine[:3, 2]
+        near = np.ascontiguousarray(volume.array[start : k + CONTEXT + 1])
+        seen, k = Volume(near, affine, volume.modality, volume.facts), k - start
+    colorizer, reference = _colorizer_for(request, seen, volume, window, folder, on_progress, keys=1)
     painted = colorizer.colorize(
-        part,
-        labels=some,
+        seen,
+        labels=labels,
         window=window,
         fidelity=request.get("fidelity", "exact"),
+        part=(k, k + 1),
         on_progress=on_progress,
         cancel=cancel,
     )
-    gray = np.repeat(codes(part.array[k - start], window)[..., None], 3, axis=2)
-    for name, picture in (("gray.ppm", gray), ("color.ppm", painted.array[k - start])):
+    gray = np.repeat(codes(seen.array[k], window)[..., None], 3, axis=2)
+    for name, picture in (("gray.ppm", gray), ("color.ppm", painted.array[0])):
         picture = upright(picture, volume.affine)
         # PPM needs no imaging package, and Qt reads it.
         header = f"P6 {picture.shape[1]} {picture.shape[0]} 255\n".encode()
@@ -175,7 +180,7 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
         "gray": "gray.ppm",
         "color": "color.ppm",
         "spacing": upright_spacing(volume.spacing, volume.affine),
-        "slice": k,
+        "slice": wanted,
         "window": [window.low, window.high],
         "notes": [*painted.notes, *notes],
         "reference": reference,

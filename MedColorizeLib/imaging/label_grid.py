@@ -19,13 +19,10 @@ _ROUNDING = 1e-6
 """Of a voxel: centres that fall between two labels all go the same way, whatever the last bits say."""
 
 
-def labels_on(
-    labels: LabelVolume, grid: Volume | ColorVolume, name: str = "The label map", *, part: bool = False
-) -> LabelVolume:
+def labels_on(labels: LabelVolume, grid: Volume | ColorVolume, name: str = "The label map") -> LabelVolume:
     """The labels on the voxels of `grid`, 0 outside of them, with a note if they had to be moved.
 
-    Refused are labels none of which lies inside `grid` (unless that is only `part` of a scan), and a map of the scan's
-    size that has lost its place.
+    Refused are labels none of which lies inside `grid`, and a map of the scan's size that has lost its place.
     """
     if same_grid(labels, grid):
         return labels
@@ -36,8 +33,6 @@ def labels_on(
         )
     array = _nearest(labels, grid)
     inside, all_labelled = np.count_nonzero(array), np.count_nonzero(labels.array)
-    if part:
-        return replace(labels, array=array, affine=grid.affine)
     if not inside:
         raise InputError(
             f"{name} labels nothing inside the scan: it is {describe_grid(labels)}, the scan {describe_grid(grid)}. It "

@@ -94,10 +94,14 @@ class Colorizer:
         fidelity: Fidelity = "exact",
         alpha: bool = False,
         uncertainty: bool = False,
+        part: tuple[int, int] | None = None,
         on_progress: OnProgress | None = None,
         cancel: CancelToken | None = None,
     ) -> ColorStream:
-        """Begin colouring; the work happens as the slabs are taken."""
+        """Begin colouring; the work happens as the slabs are taken.
+
+        `part`: only slices from the first to before the second, coloured as they are in the whole volume.
+        """
         if fidelity not in FIDELITIES:
             raise UsageError(f"There is no fidelity '{fidelity}'. Choose one of {', '.join(FIDELITIES)}.")
         if labels is not None:
@@ -136,11 +140,15 @@ class Colorizer:
                 notes += [like.note] if like.unlike else []
         else:
             work = _TableWork(cast(TablePainter, painter), volume, labels, chosen, fidelity)
-        header = ColorHeader(volume.shape, 4 if alpha else 3, volume.affine, 1, provenance, volume.origin)
+        first, last = part or (0, volume.shape[0])
+        affine = volume.affine.copy()
+        affine[:3, 3] += first * affine[:3, 2]
+        shape = (last - first, *volume.shape[1:])
+        header = ColorHeader(shape, 4 if alpha else 3, affine, 1, provenance, volume.origin)
         result = ColorStream(header, iter(()), tuple(notes))
         if uncertainty and isinstance(work, _PaintWork):
             result.uncertainty = work.uncertainty = np.zeros(volume.shape, np.float32)
-        result.slabs = _slabs(result, work, mask, on_progress, cancel)
+        result.slabs = _slabs(result, work, mask, first, on_progress, cancel)
         return result
 
     def colorize(
@@ -151,26 +159,28 @@ class Colorizer:
         window: Window | str | tuple[float, float] | None = None,
         fidelity: Fidelity = "exact",
         alpha: bool = False,
+        part: tuple[int, int] | None = None,
         on_progress: OnProgress | None = None,
         cancel: CancelToken | None = None,
     ) -> ColorVolume:
-        """Colour a whole volume in memory; `stream` is the same for volumes that should not be held twice."""
+        """Colour a volume, or a `part` of it, in memory; `stream` is the same for what should not be held twice."""
         stream = self.stream(
             volume,
             labels=labels,
             window=window,
             fidelity=fidelity,
             alpha=alpha,
+            part=part,
             on_progress=on_progress,
             cancel=cancel,
         )
-        out = np.empty((*volume.shape, stream.header.channels), dtype=np.uint8)
+        out = np.empty((*stream.header.shape, stream.header.channels), dtype=np.uint8)
         at = 0
         for slab in stream.slabs:
             out[at : at + len(slab)] = slab
             at += len(slab)
         provenance = {**stream.header.provenance, **stream.figures}
-        return ColorVolume(out, volume.affine, provenance, stream.notes)
+        return ColorVolume(out, stream.header.affine, provenance, stream.notes)
 
     def uncertainty(
         self,
@@ -279,16 +289,17 @@ def _slabs(
     stream: ColorStream,
     work: _TableWork | _PaintWork,
     mask: SoftMask,
+    first: int,
     on_progress: OnProgress | None,
     cancel: CancelToken | None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """The coloured slabs: gray outside the body, alpha where it was asked for."""
+    """The coloured slabs from slice `first` on: gray outside the body, alpha where it was asked for."""
     slices, rows, columns = stream.header.shape
     step = max(1, work.slab_voxels // (rows * columns))
-    starts = range(0, slices, step)
+    starts = range(first, first + slices, step)
     overflowed = 0
     for start in track(starts, "colorize", len(starts), on_progress, cancel):
-        stop = min(start + step, slices)
+        stop = min(start + step, first + slices)
         rgb = np.empty((stop - start, rows, columns, 3), dtype=np.uint8)
         gray, lost = work.make(start, stop, rgb)
         overflowed += lost

@@ -227,6 +227,26 @@ def test_preview_is_the_slice_of_the_volume(tmp_path: Path) -> None:
     assert np.array_equal(gray, turned)
 
 
+@pytest.mark.parametrize(("columns", "k"), [((0, 1, 2), 20), ((0, 1, 2), 0), ((1, 2, 0), 17), ((2, 0, 1), 5)])
+def test_a_model_s_preview_is_what_apply_will_give(columns: tuple[int, ...], k: int, tmp_path: Path) -> None:
+    """Also where the model's axial slices lie across the volume's own, and with what only the whole volume tells."""
+    pytest.importorskip("torch")
+    pytest.importorskip("monai")
+    from PIL import Image
+
+    from MedColorizeLib.inference.colorizer import Colorizer
+
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([1.0, 1.5, 2.0])[:, list(columns)]
+    volume = Volume(ball(40).array, affine, "MR")
+    folder = request(tmp_path, "preview", volume, slice=k, window=[0, 900], model={"kind": "bundle", "name": "head-mr"})
+    result = tasks.preview(protocol.read_request(folder), folder, lambda progress: None, CancelToken())
+    whole = Colorizer(model="head-mr", device="cpu").colorize(volume, window=(0, 900))
+    assert np.array_equal(np.asarray(Image.open(folder / result["color"])), tasks.upright(whole.array[k], affine))
+    assert result["slice"] == k
+    assert list(whole.notes) == result["notes"]
+
+
 def test_upright_puts_right_to_the_left_and_front_or_head_up() -> None:
     picture = np.zeros((4, 6), np.uint8)
     for directions, corner in (

@@ -70,6 +70,15 @@ def test_every_number_type_gets_the_same_colors(dtype: type) -> None:
     assert np.abs(color.array.astype(int) - expected.array).max() <= 3
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_part_is_coloured_as_in_the_whole_and_lies_where_it_lay(alpha: bool) -> None:
+    volume = phantom()
+    whole = Colorizer().colorize(volume, alpha=alpha)
+    part = Colorizer().colorize(volume, alpha=alpha, part=(4, 9))
+    assert np.array_equal(part.array, whole.array[4:9])
+    assert np.array_equal(part.affine @ [2, 3, 0, 1], volume.affine @ [2, 3, 4, 1])
+
+
 def test_alpha_is_measured_intensity_inside_the_body() -> None:
     volume = phantom()
     color = Colorizer(palette="head-mr").colorize(volume, alpha=True)
