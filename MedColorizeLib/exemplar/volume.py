@@ -75,9 +75,14 @@ class KeySlice:
     """Which reference it is, for the provenance."""
 
 
+def filled_slices(gray: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Which slices of a volume (K, J, I) show something."""
+    return np.flatnonzero([(plane > _DARK).mean() > _EMPTY_SHARE for plane in gray])
+
+
 def key_positions(gray: NDArray[np.uint8], spacing_mm: float, keys: int | None = None) -> list[int]:
     """Evenly spaced slices of a volume (K, J, I) from the first that shows something to the last."""
-    filled = np.flatnonzero([(plane > _DARK).mean() > _EMPTY_SHARE for plane in gray])
+    filled = filled_slices(gray)
     if not len(filled):
         raise InputError("The scan shows nothing but background through this window. Choose another (--window).")
     first, last = int(filled[0]), int(filled[-1])

@@ -227,6 +227,20 @@ def test_preview_is_the_slice_of_the_volume(tmp_path: Path) -> None:
     assert np.array_equal(gray, turned)
 
 
+def test_a_preview_after_a_picture_says_that_a_slice_is_empty(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)).save(tmp_path / "a.png")
+    volume = ball(40)
+    volume.array[:10] = 0
+    asked = {"window": [0, 900], "model": {"kind": "exemplar", "name": "welsh"}, "reference": str(tmp_path / "a.png")}
+    with pytest.raises(InputError, match=r"Slice 5 .* nothing but background"):
+        folder = request(tmp_path, "preview", volume, slice=4, **asked)
+        tasks.preview(protocol.read_request(folder), folder, lambda progress: None, CancelToken())
+    folder = request(tmp_path, "preview", volume, slice=20, **asked)
+    assert tasks.preview(protocol.read_request(folder), folder, lambda progress: None, CancelToken())["slice"] == 20
+
+
 @pytest.mark.parametrize(("columns", "k"), [((0, 1, 2), 20), ((0, 1, 2), 0), ((1, 2, 0), 17), ((2, 0, 1), 5)])
 def test_a_model_s_preview_is_what_apply_will_give(columns: tuple[int, ...], k: int, tmp_path: Path) -> None:
     """Also where the model's axial slices lie across the volume's own, and with what only the whole volume tells."""
