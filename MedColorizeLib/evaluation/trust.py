@@ -17,7 +17,7 @@ from .records import Trust, UncertaintySummary
 from .stack import Stack
 
 GAMUT_KEY = "gamut_overflow_share"
-"""Under this name the Colorizer's provenance tells the share of all voxels that gave up chroma."""
+"""Under this name the Colorizer's provenance tells how many voxels of the body, of all there are, gave up chroma."""
 VISIBLE = 5.0
 _NEUTRAL = 1.0
 

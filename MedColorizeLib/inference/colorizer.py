@@ -218,8 +218,8 @@ class _TableWork:
                 "with names (.seg.nrrd), or a palette or colour table with these numbers.",
             )
 
-    def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
-        """Colour slices into `out`; returns their codes, and how many voxels gave up chroma."""
+    def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+        """Colour slices into `out`; returns their codes, and which voxels gave up chroma, if any did."""
         labels = None if self._labels is None else self._labels[start:stop]
         return self._table.apply(self._array[start:stop], out, labels)
 
@@ -242,8 +242,8 @@ class _PaintWork:
         self._painter, self._fidelity, self._cancel = painter, fidelity, cancel
         self.uncertainty: NDArray[np.float32] | None = None
 
-    def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
-        """Colour slices into `out`; returns their codes, and how many voxels gave up chroma."""
+    def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+        """Colour slices into `out`; returns their codes, and which voxels gave up chroma, if any did."""
         gray = self._subject.gray[start:stop]
         if self.uncertainty is None:
             proposal = self._painter.paint(self._subject, start, stop, self._cancel)
@@ -251,7 +251,7 @@ class _PaintWork:
             planes = cast("FusedPainter", self._painter)
             proposal, self.uncertainty[start:stop] = planes.paint_unsure(self._subject, start, stop, self._cancel)
         out[:], overflowed = fit_gamut(proposal, gray, self._fidelity)
-        return gray, int(np.count_nonzero(overflowed))
+        return gray, overflowed
 
     def likeness(self) -> Comparison | None:
         """How far the scan is from what the painter was trained on, if it can tell."""
@@ -302,8 +302,9 @@ def _slabs(
         stop = min(start + step, first + slices)
         rgb = np.empty((stop - start, rows, columns, 3), dtype=np.uint8)
         gray, lost = work.make(start, stop, rgb)
-        overflowed += lost
         inside = mask.slab(start, stop)
+        if lost is not None:  # only where a body is: the black around it has no room for any chroma
+            overflowed += int(np.count_nonzero(lost & (inside > 127)))
         outside = inside == 0
         for channel in range(3):  # one at a time: NumPy is many times slower at broadcasting over so short an axis
             np.copyto(rgb[..., channel], gray, where=outside)

@@ -71,8 +71,8 @@ class ColorTable:
 
     def apply(
         self, slab: NDArray[Any], out: NDArray[np.uint8], labels: NDArray[Any] | None = None
-    ) -> tuple[NDArray[np.uint8], int]:
-        """Colour `slab` into `out` (..., 3); returns the codes, and how many voxels gave up chroma."""
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+        """Colour `slab` into `out` (..., 3); returns the codes, and which voxels gave up chroma, if any did."""
         index: NDArray[Any]
         if self._small:
             index = patterns(slab)
@@ -91,4 +91,4 @@ class ColorTable:
             if overflowed is None:
                 overflowed = np.zeros(gray.shape, dtype=bool)
             overflowed[chosen] = self._label_overflowed[at]
-        return gray, 0 if overflowed is None else int(np.count_nonzero(overflowed))
+        return gray, overflowed

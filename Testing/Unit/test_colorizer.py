@@ -190,6 +190,28 @@ def test_a_computing_painter_sees_the_codes_and_is_locked() -> None:
     assert (inside[..., 0] > inside[..., 1]).mean() > 0.95
 
 
+def test_colour_given_up_outside_the_body_is_not_counted() -> None:
+    """Black has no room for the chroma that a painter proposes there, and nobody sees it."""
+
+    class Rosy:
+        name = "rosy"
+
+        def describe(self) -> dict[str, str]:
+            return {"method": "rosy"}
+
+        def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> np.ndarray:
+            gray = subject.gray[start:stop].astype(np.float32)
+            return np.stack([gray + 30, gray - 10, gray - 10], axis=-1)
+
+    array = np.zeros((12, 20, 20), np.int16)
+    array[:, 5:15, 5:15] = 500
+    array[0, 5:15, 5:15] = 999
+    scan = Volume(array, np.diag([3.0, 3.0, 3.0, 1.0]), "MR")
+    color = Colorizer(painter=Rosy()).colorize(scan, window=(0, 1000))
+    # White has none either, and that is seen: one slice of twelve.
+    assert color.provenance["gamut_overflow_share"] == pytest.approx(100 / array.size, rel=0.1)
+
+
 def test_refusals() -> None:
     volume = phantom()
     with pytest.raises(InputError, match="labels nothing inside the scan"):
