@@ -94,6 +94,9 @@ def halved(network: nn.Module) -> dict[str, Tensor]:
     }
 
 
+_CAVEAT = {"color": "Synthetic colour, not for diagnosis.", "segmentation": "Not for diagnosis."}
+
+
 def _metadata(facts: Facts, weights_hash: str, half: bool) -> dict[str, Any]:
     import monai
     import numpy as np
@@ -121,8 +124,7 @@ def _metadata(facts: Facts, weights_hash: str, half: bool) -> dict[str, Any]:
         "required_packages_version": {},
         "name": facts.title,
         "task": "Colourisation of gray medical slices" if facts.kind == "color" else "Segmentation of gray slices",
-        "description": facts.about
-        or f"{facts.title}: {facts.method} ({facts.paper}). Synthetic colour, not for diagnosis.",
+        "description": f"{facts.about or f'{facts.title}: {facts.method} ({facts.paper}).'} {_CAVEAT[facts.kind]}",
         "authors": "MedColorize",
         "copyright": facts.terms,
         "data_source": str(facts.training.get("data", "")),

@@ -22,6 +22,8 @@ _LEVELS = 24.0
 """Codes apart at which two places share little."""
 _APART = 2
 """Pixels between the places within a slice that share: the network's chroma has half the resolution."""
+_RIM_MM = 2.5
+"""How far colour goes on beyond the body that the network was shown: its outline fades over about as much."""
 _BESIDE = np.exp(-np.array([0.0, 1.0, 2.0]) / 2)
 """Weight by squared distance, in steps of `_APART`."""
 _ALIKE = (np.exp(-((np.arange(256) / _LEVELS) ** 2)) + 1e-4).astype(np.float32)
@@ -73,8 +75,22 @@ def _key(scene: Scene, m: int, seen: Callable[[int], NDArray[np.float32] | None]
         else:
             codes = scene.framed(m).codes
             luma = (rgb[0] * LUMA[0] + rgb[1] * LUMA[1] + rgb[2] * LUMA[2]).astype(np.float32)
-            scene.keys[m] = Key(codes, _evened(np.stack([rgb[2] - luma, rgb[0] - luma]), codes))
+            chroma = np.stack([rgb[2] - luma, rgb[0] - luma])
+            if scene.masked:
+                pixel = scene.turn.mm[1] * scene.gray.shape[1] / scene.shape[0]
+                chroma = _beyond(chroma, codes > 0, round(_RIM_MM / pixel))
+            scene.keys[m] = Key(codes, _evened(chroma, codes))
     return scene.keys[m]
+
+
+def _beyond(chroma: NDArray[np.float32], known: NDArray[np.bool_], pixels: int) -> NDArray[np.float32]:
+    """The chroma, (2, H, W), gone on around what is known, where the network saw black: the mean of what is near."""
+    from scipy.ndimage import uniform_filter
+
+    size = 2 * max(pixels, 1) + 1
+    share = uniform_filter(known.astype(np.float32), size)
+    near = [uniform_filter(np.where(known, one, 0), size) / np.maximum(share, 1e-6) for one in chroma]
+    return np.where(known | (share < 1e-3), chroma, np.stack(near)).astype(np.float32)
 
 
 def _evened(chroma: NDArray[np.float32], codes: NDArray[np.uint8]) -> NDArray[np.float32]:

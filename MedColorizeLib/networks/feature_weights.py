@@ -24,6 +24,8 @@ import torch
 from ..errors import ModelError
 from ..progress import CancelToken, OnProgress, Progress
 
+DOWNLOAD = "download"
+"""Consent, said in an option, to fetching published weights that are not in the user's torch cache."""
 DOWNLOAD_ROOT = "https://download.pytorch.org/models"
 _CHUNK = 1 << 20
 
@@ -61,10 +63,6 @@ class WeightFile:
 def hub_folder() -> Path:
     """Where torch keeps published weights for every program of this user."""
     return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-DOWNLOAD = "download"
-"""Consent, said in an option, to fetching published weights that are not in the user's torch cache."""
 
 
 def asked_for(option: str) -> tuple[str | None, bool]:

@@ -86,9 +86,9 @@ def test_a_model_is_listed_by_what_it_is_for(tmp_path: Path) -> None:
     made = write_bundle(
         tmp_path / "tiny", tiny_method().inference_network(), facts(about="Hands, in plain light.", input=every)
     )
-    assert made.description == "Hands, in plain light."
+    assert made.description == "Hands, in plain light. Synthetic colour, not for diagnosis."
     assert "Hands, in plain light." in made.card()
-    assert "| runs | on slices 2.5 mm apart" in made.card()
+    assert "| runs | on slices at most 2.5 mm apart" in made.card()
     assert read_bundle(made.folder).input.every_mm == 2.5
 
 

@@ -116,6 +116,8 @@ def test_luma_is_the_scan_s_own() -> None:
 
     gray = scan((8, 24, 24))
     painter = NetworkPainter(shared(), TwoTissues())
+    proposal = painter.paint(Subject(gray, spaced(1.0)), 0, 8)
+    assert np.abs(luma(proposal) - gray).max() < 0.01
     color = Colorizer(painter=painter).colorize(Volume(gray, spaced(1.0), "MR"), window=(0, 255))
     assert np.array_equal(luma_codes(color.array), gray)
     assert color.provenance["model_every_mm"] == 3.0
