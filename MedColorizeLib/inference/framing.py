@@ -60,6 +60,8 @@ class Scene:
     file: Any = None
     kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     """What the network made of slices it was shown before they were wanted."""
+    ahead: int = 0
+    """Further slices that are looked at in one step, besides those that the network takes at once."""
     keys: dict[int, Key | None] = field(default_factory=dict)
     """Slices that the network was run on, while others may share their colour; None for air."""
     _held: dict[int, Framed] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Scene:
             plane = np.where(self.inside(n), plane, np.uint8(0))
         codes = frame.crop_or_pad(frame.resize(plane, self.shape), self.window, self.center)
         made = Framed(codes, codes.astype(np.float32) / 127.5 - 1, not codes.any())
-        while len(self._held) > self.slices:  # as many as one step to the next slice needs
+        while len(self._held) > self.slices + self.ahead:  # as many as one step to the next slice needs
             del self._held[next(iter(self._held))]
         self._held[n] = made
         return made

@@ -26,6 +26,8 @@ _RIM_MM = 2.5
 """How far colour goes on beyond the body that the network was shown: its outline fades over about as much."""
 _BESIDE = np.exp(-np.array([0.0, 1.0, 2.0]) / 2)
 """Weight by squared distance, in steps of `_APART`."""
+_LONELY, _FEW = 0.05, 0.03
+"""A place is lonely if all that share with it weigh less than this; a slice with more than a few runs the network too."""
 _ALIKE = (np.exp(-((np.arange(256) / _LEVELS) ** 2)) + 1e-4).astype(np.float32)
 """Weight by difference in codes; never 0, so that a place like none around it takes their mean."""
 
@@ -37,31 +39,35 @@ def shared(
 
     `seen` runs the network on a slice; what it made is kept in the scene while slices around may want it.
     """
-    own = scene.framed(n)
-    if own.empty:
-        return None
     mm = scene.turn.mm[0]
     step = max(1, int(every_mm / mm + 1e-6))
     reach = max(REACH * every_mm, step * mm * (1 + 1e-6))
     far = int(reach / mm)
+    scene.ahead = far + step
+    own = scene.framed(n)
+    if own.empty:
+        return None
     for m in [m for m in scene.keys if abs(m - n) > far + step]:
         del scene.keys[m]
     total = np.zeros((2, *own.codes.shape), np.float32)
     weights = np.zeros(own.codes.shape, np.float32)
+
+    def share(m: int) -> None:
+        key = _key(scene, m, seen)
+        if key is not None:
+            weight = _ALIKE[_difference(key.codes, own.codes)] * np.float32(1 - abs(m - n) * mm / reach)
+            np.add(weights, weight, out=weights)
+            np.add(total, weight * key.chroma, out=total)
+
     end = len(scene.gray) - 1
     for m in range(max(n - far, 0), min(n + far, end) + 1):
-        if m % step and m != end:  # the last slice has nothing beyond it to share with
-            continue
-        key = _key(scene, m, seen)
-        near = 1 - abs(m - n) * mm / reach
-        if key is None or near <= 0:
-            continue
-        weight = _ALIKE[_difference(key.codes, own.codes)] * np.float32(near)
-        weights += weight
-        total += weight * key.chroma
-    if not weights.any():  # air in all of those, and yet not here: what the network itself makes of it
-        return seen(n)
-    blue, red = total / weights
+        # The last slice has nothing beyond it to share with.
+        if (m % step == 0 or m == end) and abs(m - n) * mm < reach:
+            share(m)
+    lonely = np.count_nonzero((weights < _LONELY) & (own.codes > 0))
+    if n % step and n != end and lonely > _FEW * np.count_nonzero(own.codes):
+        share(n)
+    blue, red = total / np.maximum(weights, 1e-9)
     luma = own.codes.astype(np.float32)
     green = (LUMA[0] * red + LUMA[2] * blue) / -LUMA[1]
     return np.stack([luma + red, luma + green.astype(np.float32), luma + blue])

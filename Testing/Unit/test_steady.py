@@ -56,7 +56,8 @@ def shared(every_mm: float = 3.0, **changes: object) -> object:
 @pytest.mark.parametrize(("mm", "runs"), [(0.5, 6), (1.0, 11), (1.4, 16), (2.0, 30), (5.0, 30)])
 def test_the_network_runs_every_few_millimetres_and_at_most_once_a_slice(mm: float, runs: int) -> None:
     network = Tint()
-    NetworkPainter(shared(), network).paint(Subject(scan((30, 12, 12)), spaced(mm)), 0, 30)
+    alike = np.repeat(scan((1, 12, 12)), 30, axis=0)
+    NetworkPainter(shared(), network).paint(Subject(alike, spaced(mm)), 0, 30)
     assert len(network.seen) == runs
 
 
@@ -99,6 +100,27 @@ def test_colour_keeps_to_the_edges_that_the_scan_shows() -> None:
     red = color[..., 0] - luma(color)
     assert red[gray > 128].min() > 20
     assert red[gray < 128].max() < -20
+
+
+def test_a_slice_like_none_around_it_is_not_coloured_by_them() -> None:
+    """A bright plate, one slice thick, between two runs of the network on the dark around it."""
+    gray = np.full((10, 16, 16), 60, np.uint8)
+    gray[4, 4:12, 4:12] = 220
+    subject = Subject(gray, spaced(1.0))
+    alone, together = (NetworkPainter(shared(mm), TwoTissues()).paint(subject, 0, 10) for mm in (0.0, 3.0))
+    red = [color[..., 0] - luma(color) for color in (alone, together)]
+    assert red[0][4, 8, 8] > 20
+    assert np.abs(red[0] - red[1])[:, 2:-2, 2:-2].max() < 3
+
+
+def test_slices_are_framed_once_though_several_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    from MedColorizeLib.training import frame
+
+    framed = []
+    monkeypatch.setattr(frame, "crop_or_pad", lambda *given, real=frame.crop_or_pad: framed.append(1) or real(*given))
+    gray = np.repeat(scan((1, 12, 12)), 30, axis=0)
+    NetworkPainter(shared(slices=3), Tint(3)).paint(Subject(gray, spaced(1.0)), 0, 30)
+    assert len(framed) == 30
 
 
 def test_a_slice_between_two_of_air_is_coloured_by_itself() -> None:
