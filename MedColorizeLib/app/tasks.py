@@ -146,7 +146,6 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
 
     After a reference picture it is only like that: its neighbours stand for the volume, which would take minutes.
     """
-    from ..exemplar.volume import filled_slices
     from ..imaging.volume import Volume
     from ..imaging.windows import choose_window, codes
 
@@ -160,12 +159,13 @@ def preview(request: dict[str, Any], folder: Path, on_progress: OnProgress, canc
         affine = volume.affine.copy()
         affine[:3, 3] += start * affine[:3, 2]
         near = np.ascontiguousarray(volume.array[start : k + CONTEXT + 1])
-        if not len(filled_slices(codes(near, window))):
+        part = Volume(near, affine, volume.modality, volume.facts)
+        if not tasks_exemplar.shows_something(part, window):
             raise InputError(
                 f"Slice {k + 1} and those beside it show nothing but background through this window. Preview another "
                 "slice, or choose another window."
             )
-        seen, k = Volume(near, affine, volume.modality, volume.facts), k - start
+        seen, k = part, k - start
     colorizer, reference = _colorizer_for(request, seen, volume, window, folder, on_progress, keys=1)
     painted = colorizer.colorize(
         seen,

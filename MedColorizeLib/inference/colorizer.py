@@ -30,6 +30,7 @@ from .tables import ColorTable
 
 if TYPE_CHECKING:
     from ..bundles.likeness import Comparison
+    from .network import NetworkPainter
     from .planes import FusedPainter
 
 
@@ -71,19 +72,24 @@ class Colorizer:
 
     def painter_for(self, volume: Volume) -> Painter:
         """What will colour this volume: what was asked for, else the best installed model, else a palette."""
-        if self._painter is not None:
-            return self._painter
-        model = self._model
-        if model is None:
-            from .network import best_bundle_for
+        return self._choose(volume)[0]
 
-            model = best_bundle_for(volume) or "palette"
-        if model == "palette":
+    def _choose(self, volume: Volume) -> tuple[Painter, str]:
+        """The painter, and what a person should know of the choice, if anything."""
+        if self._painter is not None:
+            return self._painter, ""
+        model: str | Path | None = self._model
+        why = ""
+        if model is None:
+            from .network import choose_bundle
+
+            model, why = choose_bundle(volume)
+        if model in (None, "palette"):
             chosen = load_palette(self._palette) if self._palette else default_palette(modality_of(volume))
-            return cast(Painter, chosen)
+            return cast(Painter, chosen), why
         from .network import load_painter
 
-        return load_painter(model, device=self._device)
+        return load_painter(model, device=self._device), why
 
     def stream(
         self,
@@ -102,19 +108,21 @@ class Colorizer:
 
         `part`: only slices from the first to before the second, coloured as they are in the whole volume.
         """
+        first, last = part or (0, volume.shape[0])
+        if not 0 <= first < last <= volume.shape[0]:
+            raise UsageError(f"Slices {first} to {last} can't be coloured: the volume has {volume.shape[0]}.")
+        if part and uncertainty:
+            raise UsageError("The uncertainty is that of a whole volume. Leave it out, or colour all slices.")
         if fidelity not in FIDELITIES:
             raise UsageError(f"There is no fidelity '{fidelity}'. Choose one of {', '.join(FIDELITIES)}.")
         if labels is not None:
             labels = labels_on(labels, volume)
-        painter = self.painter_for(volume)
+        painter, why = self._choose(volume)
         if uncertainty:
             painter = _in_three_planes(painter)
         chosen = choose_window(volume, window)
         notes = [*volume.notes, *(labels.notes if labels else ()), *_warnings(volume, chosen)]
-        if self._model is None and self._painter is None and not hasattr(painter, "paint"):
-            from .network import why_no_bundle_for
-
-            notes += filter(None, [why_no_bundle_for(volume)])
+        notes += [why] if why else []
         if on_progress:
             on_progress(Progress("prepare", 0, 1, "finding the body"))
         mask = soft_mask(volume.array, chosen, volume.spacing)
@@ -140,9 +148,11 @@ class Colorizer:
                 notes += [like.note] if like.unlike else []
         else:
             work = _TableWork(cast(TablePainter, painter), volume, labels, chosen, fidelity)
-        first, last = part or (0, volume.shape[0])
         affine = volume.affine.copy()
-        affine[:3, 3] += first * affine[:3, 2]
+        if first:  # adding nothing would still turn -0 into 0
+            affine[:3, 3] += first * affine[:3, 2]
+        if part:
+            provenance["slices"] = [first, last]
         shape = (last - first, *volume.shape[1:])
         header = ColorHeader(shape, 4 if alpha else 3, affine, 1, provenance, volume.origin)
         result = ColorStream(header, iter(()), tuple(notes))
@@ -258,6 +268,20 @@ class _PaintWork:
         tell = getattr(self._painter, "likeness", None)
         return tell(self._subject) if tell else None
 
+    def prepare(self, on_progress: OnProgress | None) -> None:
+        """What has to be done before the first slab, told step by step: all slices of a plane that lies across them."""
+        across = getattr(self._painter, "across", None)
+        total, done = across(self._subject) if across else 0, 0
+
+        def tell() -> None:
+            nonlocal done
+            done += 1
+            if on_progress:
+                on_progress(Progress("prepare", done, total, "colouring across the volume's own slices"))
+
+        if total:
+            cast("NetworkPainter", self._painter).prepare(self._subject, self._cancel, tell)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What the painter found worth telling, e.g. that it fell back to the processor."""
@@ -297,6 +321,8 @@ def _slabs(
     slices, rows, columns = stream.header.shape
     step = max(1, work.slab_voxels // (rows * columns))
     starts = range(first, first + slices, step)
+    if isinstance(work, _PaintWork):
+        work.prepare(on_progress)
     overflowed = 0
     for start in track(starts, "colorize", len(starts), on_progress, cancel):
         stop = min(start + step, first + slices)

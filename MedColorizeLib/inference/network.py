@@ -218,50 +218,40 @@ def load_painter(name_or_folder: str | Path, device: str = "auto", precision: st
     return NetworkPainter(bundle, network, device=device, precision=precision)
 
 
-def best_bundle_for(volume: Volume) -> str | None:
-    """The installed model that suits this scan: of its modality, trained on bodies of its size. None if none does.
+def choose_bundle(volume: Volume) -> tuple[str | None, str]:
+    """The installed model that suits this scan: of its modality, trained on bodies of its size; and a word to a person.
 
     A scan that states no modality (most NIfTI files) and is no CT is taken for MR, as the palettes do. Where some of
-    the models know what scans they were made for (`likeness`), those that don't are left to be asked for by name.
+    the models know what scans they were made for (`likeness`), those that don't are left to be asked for by name. There
+    is a word only where models were passed over for the body's size.
     """
-    modality, candidates = _candidates_for(volume)
-    fitting = candidates
-    if any(bundle.input.spacing for bundle in candidates):
-        across = _typical_mm(volume)
-        fitting = [bundle for bundle in candidates if across <= _widest_mm(bundle)]
-    # Named for the modality before made for any; then the longest trained.
-    fitting.sort(key=lambda b: (b.input.modality != modality, -int(b.training.get("step", 0)), b.name))
-    return fitting[0].name if fitting else None
-
-
-def why_no_bundle_for(volume: Volume) -> str:
-    """For a person, where `best_bundle_for` found none because of the body's size; empty for other reasons."""
-    modality, candidates = _candidates_for(volume)
-    if not candidates:
-        return ""
-    largest = max(candidates, key=_widest_mm)
-    return (
-        f"Coloured by palette: the body is typically {_typical_mm(volume):.0f} mm wide, and no installed model for "
-        f"{modality} was made for more than {_widest_mm(largest):.0f} mm. Ask for '{largest.name}' by name to use it "
-        "all the same."
-    )
-
-
-def _candidates_for(volume: Volume) -> tuple[str, list[Bundle]]:
-    """The modality the volume is taken for, and the installed models that colour it, whatever the body's size."""
     from importlib.util import find_spec
 
-    modality = modality_of(volume) or "MR"
     if find_spec("torch") is None or find_spec("monai") is None:
-        return modality, []
+        return None, ""
     from ..bundles.store import installed
 
-    candidates = [
+    modality = modality_of(volume) or "MR"
+    suited = [
         entry.bundle
         for entry in installed()
         if entry.bundle is not None and entry.bundle.kind == "color" and entry.bundle.input.modality in (modality, "")
     ]
-    return modality, [bundle for bundle in candidates if bundle.likeness is not None] or candidates
+    candidates = [bundle for bundle in suited if bundle.likeness is not None] or suited
+    if not candidates:
+        return None, ""
+    # Named for the modality before made for any; then the longest trained.
+    candidates.sort(key=lambda b: (b.input.modality != modality, -int(b.training.get("step", 0)), b.name))
+    across = _typical_mm(volume) if any(bundle.input.spacing for bundle in candidates) else 0.0
+    fitting = [bundle.name for bundle in candidates if across <= _widest_mm(bundle)]
+    if fitting:
+        return fitting[0], ""
+    widest = max(candidates, key=_widest_mm)
+    return None, (
+        f"Coloured by palette: the body is typically {across:.0f} mm wide, and no installed model for {modality} is "
+        f"chosen by itself for more than {_widest_mm(widest):.0f} mm. Ask for '{widest.name}' by name to use it all "
+        "the same."
+    )
 
 
 def _widest_mm(bundle: Bundle) -> float:

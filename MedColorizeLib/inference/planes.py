@@ -6,7 +6,7 @@ Not for: networks that were trained in one plane only for a reason; a fused colo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,18 @@ class FusedPainter:
         """How far the subject is from what the network was trained on."""
         return None if self.judge is None else self.judge.likeness(subject)
 
+    def across(self, subject: Subject) -> int:
+        """How many slices lie across the array's slabs and so must be painted before the first slab."""
+        return sum(painter.across(subject) for painter in self._networks())
+
+    def prepare(self, subject: Subject, cancel: CancelToken | None, tell: Callable[[], None]) -> None:
+        """Paint those slices now, calling `tell` after each."""
+        for painter in self._networks():
+            painter.prepare(subject, cancel, tell)
+
+    def _networks(self) -> list[Any]:
+        return [painter for painter in self.painters if hasattr(painter, "prepare")]
+
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255."""
         total = np.zeros((stop - start, *subject.gray.shape[1:], 3), np.float32)
@@ -76,8 +88,7 @@ class FusedPainter:
     ) -> NDArray[np.float32]:
         """`disagreement` of the whole volume, told slice by slice."""
         count = len(subject.gray)
-        networks: list[Any] = [painter for painter in self.painters if hasattr(painter, "prepare")]
-        total, done = count + sum(painter.across(subject) for painter in networks), 0
+        total, done = count + self.across(subject), 0
 
         def tell() -> None:
             nonlocal done
@@ -87,8 +98,7 @@ class FusedPainter:
 
         if on_progress:
             on_progress(Progress("uncertainty", 0, total))
-        for painter in networks:
-            painter.prepare(subject, cancel, tell)
+        self.prepare(subject, cancel, tell)
         out = np.empty(subject.gray.shape, np.float32)
         for k in range(count):
             out[k] = self.disagreement(subject, k, k + 1, cancel)[0]

@@ -1,9 +1,10 @@
 """Colour shared from slice to slice: the network runs every few millimetres, and places alike in brightness share it.
 
 A body changes colour slowly along its length, and a network's own errors change from slice to slice: so a mean over
-neighbours is steadier, no less true (`medcolorize bench truth` with and without), and spares most of the network's
-time. Brightness guides what is shared, within slices and across them, so that colour keeps to the edges that the scan
-shows. Not for: the luma, which stays the slice's own, or networks that are shown as published (`every_mm` 0).
+neighbours is steadier, on the whole no less true (Docs/Models.md), and spares most of the network's time. Brightness
+guides what is shared, within slices and across them, so that colour keeps to the edges that the scan shows; what is
+like nothing around it gets the mean, unless it is so much of a slice that the network looks at this one too. Not for:
+the luma, which stays the slice's own, or networks that are shown as published (`every_mm` 0).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _RIM_MM = 2.5
 _BESIDE = np.exp(-np.array([0.0, 1.0, 2.0]) / 2)
 """Weight by squared distance, in steps of `_APART`."""
 _LONELY, _FEW = 0.05, 0.03
-"""A place is lonely if all that share with it weigh less than this; a slice with more than a few runs the network too."""
+"""A place is lonely if all that share with it weigh less; a slice with more than so few of them runs the network too."""
 _ALIKE = (np.exp(-((np.arange(256) / _LEVELS) ** 2)) + 1e-4).astype(np.float32)
 """Weight by difference in codes; never 0, so that a place like none around it takes their mean."""
 

@@ -79,6 +79,21 @@ def test_a_part_is_coloured_as_in_the_whole_and_lies_where_it_lay(alpha: bool) -
     assert np.array_equal(part.affine @ [2, 3, 0, 1], volume.affine @ [2, 3, 4, 1])
 
 
+def test_parts_that_are_none_are_refused_and_nothing_is_shifted_for_the_whole() -> None:
+    volume = phantom()
+    for part in ((5, 5), (7, 3), (-2, 3), (8, 20)):
+        with pytest.raises(UsageError, match="can't be coloured: the volume has 12"):
+            Colorizer().colorize(volume, part=part)
+    with pytest.raises(UsageError, match="uncertainty"):
+        Colorizer().stream(volume, part=(1, 2), uncertainty=True)
+    affine = volume.affine.copy()
+    affine[:3, 3] = [-0.0, 5.0, -0.0]
+    kept = Colorizer(model="palette").colorize(Volume(volume.array, affine, "MR"))
+    assert kept.affine.tobytes() == affine.tobytes()
+    assert "slices" not in kept.provenance
+    assert Colorizer(model="palette").colorize(volume, part=(1, 3)).provenance["slices"] == [1, 3]
+
+
 def test_alpha_is_measured_intensity_inside_the_body() -> None:
     volume = phantom()
     color = Colorizer(palette="head-mr").colorize(volume, alpha=True)

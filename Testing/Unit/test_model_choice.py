@@ -11,7 +11,7 @@ from MedColorizeLib.imaging.read import read_volume
 from MedColorizeLib.imaging.volume import Volume
 from MedColorizeLib.imaging.windows import modality_of
 from MedColorizeLib.inference.colorizer import Colorizer
-from MedColorizeLib.inference.network import best_bundle_for
+from MedColorizeLib.inference.network import choose_bundle
 
 HEAD, BODY = "head-mr", "body-ct"
 SCANS = {
@@ -42,7 +42,7 @@ def shipped_models_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("scan", SCANS)
 def test_each_real_scan_gets_its_modality_and_model(data: Path, scan: str) -> None:
     volume = read_volume(data / scan)
-    assert (modality_of(volume), best_bundle_for(volume)) == SCANS[scan]
+    assert (modality_of(volume), choose_bundle(volume)[0]) == SCANS[scan]
 
 
 def test_shoulders_below_a_head_do_not_keep_it_from_the_head_model(data: Path) -> None:
@@ -54,13 +54,13 @@ def test_shoulders_below_a_head_do_not_keep_it_from_the_head_model(data: Path) -
     parts = [shoulders, wide] if up else [wide, shoulders]
     affine = head.affine.copy()
     affine[:3, 3] -= 110 * affine[:3, 0] + (12 * affine[:3, 2] if up else 0)
-    assert best_bundle_for(Volume(np.concatenate(parts), affine)) == HEAD
+    assert choose_bundle(Volume(np.concatenate(parts), affine))[0] == HEAD
 
 
 def test_a_trunk_in_mr_is_not_given_to_the_head_model(data: Path) -> None:
     thorax = read_volume(data / "ct" / "thorax_1p4mm.nii.gz")
     trunk = Volume(thorax.array[:8], thorax.affine, "MR")
-    assert best_bundle_for(trunk) is None
+    assert choose_bundle(trunk)[0] is None
     notes = Colorizer().stream(trunk).notes
     assert any("mm wide" in note and "'head-mr'" in note for note in notes)
     assert not any("mm wide" in note for note in Colorizer(model="palette").stream(trunk).notes)

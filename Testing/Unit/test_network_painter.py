@@ -20,7 +20,7 @@ from MedColorizeLib.imaging.colorspaces import luma, luma_codes
 from MedColorizeLib.imaging.luma import fit_gamut
 from MedColorizeLib.imaging.volume import Volume
 from MedColorizeLib.inference.colorizer import Colorizer
-from MedColorizeLib.inference.network import NetworkPainter, best_bundle_for, load_painter
+from MedColorizeLib.inference.network import NetworkPainter, choose_bundle, load_painter
 from MedColorizeLib.inference.painter import Subject
 from MedColorizeLib.inference.planes import FusedPainter, three_planes
 from MedColorizeLib.progress import CancelToken
@@ -105,6 +105,16 @@ def test_slices_framed_once_and_looked_at_before_are_painted_as_if_alone(oblique
     for k in (8, 0, 4, 3):
         alone = NetworkPainter(described, Tint(3)).paint(Subject(gray, oblique), k, k + 1)
         assert np.array_equal(alone[0], whole[k])
+
+
+def test_slices_across_the_volume_s_own_are_told_one_by_one() -> None:
+    told: list[tuple[int, int]] = []
+    painter = NetworkPainter(bundle(plane="coronal", spacing=1.0), Warm())
+    Colorizer(painter=painter).colorize(
+        Volume(scan((5, 9, 11)), np.eye(4), "MR"),
+        on_progress=lambda event: told.append((event.done, event.total)) if event.stage == "prepare" else None,
+    )
+    assert told[-9:] == [(n, 9) for n in range(1, 10)]
 
 
 def test_neighbours_come_from_the_body_s_order_and_are_repeated_at_the_ends() -> None:
@@ -252,13 +262,13 @@ def test_the_model_is_chosen_by_modality_and_size_of_the_body(tmp_path: Path, mo
 
     monkeypatch.setattr(store, "folders", lambda: [store.user_folder()])
     head = Volume(scan((20, 40, 40)), np.diag([1.0, 1.0, 1.0, 1.0]), modality="MR")
-    assert best_bundle_for(head) is None
+    assert choose_bundle(head)[0] is None
     frame = InputFrame("axial", 1, 32, 1, 2.0, True, "MR", "auto")  # pictures of 64 mm
     write_bundle(tmp_path / "models" / "head", tiny_method().inference_network(), facts("head", input=frame))
-    assert best_bundle_for(head) == "head"
-    assert best_bundle_for(Volume(head.array, head.affine)) == "head"
-    assert best_bundle_for(Volume(head.array, head.affine, modality="CT")) is None
-    assert best_bundle_for(Volume(head.array, np.diag([3.0, 3.0, 3.0, 1.0]), modality="MR")) is None
+    assert choose_bundle(head)[0] == "head"
+    assert choose_bundle(Volume(head.array, head.affine))[0] == "head"
+    assert choose_bundle(Volume(head.array, head.affine, modality="CT"))[0] is None
+    assert choose_bundle(Volume(head.array, np.diag([3.0, 3.0, 3.0, 1.0]), modality="MR"))[0] is None
     longer = facts("longer", input=frame, training={"step": 99})
     write_bundle(tmp_path / "models" / "longer", tiny_method().inference_network(), longer)
-    assert best_bundle_for(head) == "longer"
+    assert choose_bundle(head)[0] == "longer"
