@@ -77,7 +77,7 @@ class MedColorize(Method):
     title = "MedColorize"
     paper = "this project"
     paired = False
-    every_mm = 3.0
+    every_mm = 4.0
     Options: ClassVar[type[MedColorizeOptions]] = MedColorizeOptions
 
     @classmethod

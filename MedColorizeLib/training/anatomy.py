@@ -18,6 +18,8 @@ from ..methods.medcolorize import TISSUES
 _FAT_HU, _MUSCLE_HU, _BONE_HU, _LUNG_HU = (-150, -30), (20, 90), 180, (-980, -400)
 _WALL_MM = 25.0
 """Soft tissue so near the skin is muscle; deeper, without labels, it may be any organ."""
+_CHEST_MM = 50.0
+"""Half of what lies between two lungs at the widest."""
 
 
 def head_mr(
@@ -53,7 +55,10 @@ def head_mr(
 def body_ct(
     hounsfield: NDArray[Any], mask: NDArray[np.bool_], labels: NDArray[Any] | None, mm: tuple[float, float, float]
 ) -> NDArray[np.uint8]:
-    """Tissue numbers of a CT: TotalSegmentator's classes where given, fat, bone and lung by their Hounsfield units."""
+    """Tissue numbers of a CT: TotalSegmentator's classes where given, fat, bone and lung by their Hounsfield units.
+
+    Soft tissue between the lungs is held for the heart: it and the great vessels are nearly all there is.
+    """
     from scipy import ndimage
 
     out = np.zeros(hounsfield.shape, np.uint8)
@@ -64,7 +69,11 @@ def body_ct(
     out[mask & (smooth > _FAT_HU[0]) & (smooth < _FAT_HU[1])] = _number("fat")
     dense = ndimage.binary_opening(smooth > _BONE_HU) & mask
     out[_large(dense, mm, 2000)] = _number("bone")
-    out[_large(mask & (smooth > _LUNG_HU[0]) & (smooth < _LUNG_HU[1]), mm, 50_000)] = _number("lung")
+    air = (smooth > _LUNG_HU[0]) & (smooth < _LUNG_HU[1])
+    lung = _large(mask & air, mm, 50_000)
+    out[lung] = _number("lung")
+    if lung.any():
+        out[mask & soft & (out == 0) & _between(lung, mm)] = _number("heart")
     if labels is not None:
         named = tissue_map(labels, "totalsegmentator", TISSUES)
         # Labels at 3 mm overlap their neighbours by a voxel: where density contradicts them, density is right.
@@ -88,6 +97,16 @@ def _closed(mask: NDArray[np.bool_], mm: tuple[float, float, float], reach: floa
     closed = ndimage.distance_transform_edt(grown, sampling=mm) > reach
     inner = tuple(slice(p, -p) for p in pad)
     return np.asarray(closed[inner] | mask)
+
+
+def _between(parts: NDArray[np.bool_], mm: tuple[float, float, float]) -> NDArray[np.bool_]:
+    """What lies among the parts of a mask that are less than `2 * _CHEST_MM` apart; on a grid of about 4 mm."""
+    steps = [max(1, round(4 / step)) for step in mm]
+    coarse = parts[tuple(slice(None, None, step) for step in steps)]
+    out = _closed(coarse, (mm[0] * steps[0], mm[1] * steps[1], mm[2] * steps[2]), _CHEST_MM)
+    for axis, step in enumerate(steps):
+        out = np.repeat(out, step, axis=axis)
+    return np.asarray(out[tuple(slice(n) for n in parts.shape)])
 
 
 def _large(mask: NDArray[np.bool_], mm: tuple[float, float, float], least: float) -> NDArray[np.bool_]:

@@ -64,7 +64,7 @@ def key_of(source: Source, settings: DataSettings, domain: Domain, labels: Path 
     digest = hashlib.sha256(json.dumps([_VERSION, domain, source.numbers]).encode())
     digest.update(json.dumps([getattr(settings, name) for name in _SHAPING]).encode())
     # Tissue maps are made by rules of this program: their version belongs to the key.
-    digest.update(b"tissues 1" if settings.tissues != "none" and domain == "gray" else b"")
+    digest.update(b"tissues 2" if settings.tissues != "none" and domain == "gray" else b"")
     digest.update(source.series.encode())
     if source.kind == "pictures":
         digest.update(str(settings.picture_step).encode())

@@ -148,7 +148,7 @@ def test_luma_is_the_scan_s_own() -> None:
 def test_our_bundles_share_and_the_published_system_does_not() -> None:
     folder = resources_dir() / "Bundles"
     every = {name: read_bundle(folder / name).input.every_mm for name in ("head-mr", "body-ct", "colormedgan-head-mr")}
-    assert every == {"head-mr": 3.0, "body-ct": 3.0, "colormedgan-head-mr": 0.0}
+    assert every == {"head-mr": 4.0, "body-ct": 4.0, "colormedgan-head-mr": 0.0}
 
 
 @pytest.mark.parametrize("every_mm", [-1.0, 21.0, float("nan")])

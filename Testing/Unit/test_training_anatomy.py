@@ -75,6 +75,22 @@ def test_ct_is_told_by_density_and_labels_go_before_it() -> None:
     assert named[20, 68, 40] == number("fat")
 
 
+def test_soft_tissue_between_the_lungs_of_a_ct_is_the_heart() -> None:
+    hounsfield = np.full((40, 90, 130), -1000, np.int16)
+    hounsfield[:, 5:85, 5:125] = 50
+    for lung in (slice(22, 50), slice(80, 108)):  # 60 mm apart
+        hounsfield[5:30, 25:65, lung] = -800
+    mask = np.zeros(hounsfield.shape, bool)
+    mask[:, 5:85, 5:125] = True
+    out = body_ct(hounsfield, mask, None, MM)
+    assert out[18, 45, 65] == number("heart")
+    assert out[18, 45, 30] == number("lung")
+    assert out[18, 8, 65] == number("muscle")
+    assert out[37, 45, 65] != number("heart")  # below the lungs
+    alone = body_ct(np.where(hounsfield == -800, 50, hounsfield), mask, None, MM)
+    assert number("heart") not in np.unique(alone)
+
+
 def test_gray_volumes_are_shown_in_every_plane_that_is_asked_for(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for subject in "ab":
