@@ -84,8 +84,9 @@ CARDS = {
     "body-ct": {
         "good.jpg": ("abdomen-ct", "Abdomen (in its training set): bone, muscle, organs and fat are told apart. Fat is "
                      "brown, not cream, because it is dark at this window and brightness is kept."),
-        "bad.jpg": ("thorax-ct", "Thorax without labels (in its training set): heart, great vessels, liver and muscle "
-                    "all get the same red, since without contrast agent they are equally bright; fat is brown."),
+        "bad.jpg": ("thorax-ct", "Thorax without labels (in its training set): liver and muscle get the same red, and "
+                    "the heart's chambers that of its walls, since without contrast agent they are equally bright; fat "
+                    "is brown."),
     },
 }  # fmt: skip
 
