@@ -27,7 +27,7 @@ _RIM_MM = 2.5
 """How far colour goes on beyond the body that the network was shown: its outline fades over about as much."""
 _BESIDE = np.exp(-np.array([0.0, 1.0, 2.0]) / 2)
 """Weight by squared distance, in steps of `_APART`."""
-_LONELY, _FEW = 0.05, 0.03
+_LONELY, _FEW = 0.05, 0.08
 """A place is lonely if all that share with it weigh less; a slice with more than so few of them is run as well."""
 _ALIKE = (np.exp(-((np.arange(256) / _LEVELS) ** 2)) + 1e-4).astype(np.float32)
 """Weight by difference in codes; never 0, so that a place like none around it takes their mean."""
