@@ -102,6 +102,27 @@ def test_colour_keeps_to_the_edges_that_the_scan_shows() -> None:
     assert red[gray < 128].max() < -20
 
 
+def test_the_fading_rim_of_a_body_is_coloured_like_what_it_surrounds() -> None:
+    """There the network was shown black, and gives black no colour; a rendering shows the rim before all else."""
+
+    class Body(nn.Module):
+        def forward(self, gray: torch.Tensor) -> torch.Tensor:
+            middle = gray[:, gray.shape[1] // 2]
+            red = torch.where(middle > -0.99, 0.2, 0.0)
+            return torch.stack([middle + red, middle - red * 0.299 / 0.587, middle], dim=1)
+
+    y, x = np.mgrid[-20:20, -20:20]
+    gray = np.repeat(np.where(np.hypot(y, x) < 12, 150, 30).astype(np.uint8)[None], 9, axis=0)
+    painter = NetworkPainter(shared(masked=True, size=64), Body())
+    subject = Subject(gray, spaced(1.0))
+    color = painter.paint(subject, 0, 9)
+    red = color[..., 0] - luma(color)
+    inside = painter._scene(subject).body.slab(0, 9)
+    rim = (inside > 30) & (inside <= 127)
+    assert rim.any()
+    assert red[rim].mean() > 10
+
+
 def test_a_slice_like_none_around_it_is_not_coloured_by_them() -> None:
     """A bright plate, one slice thick, between two runs of the network on the dark around it."""
     gray = np.full((10, 16, 16), 60, np.uint8)
