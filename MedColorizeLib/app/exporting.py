@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,14 @@ def export_run(
         method=recipe.method,
         paper=entry.paper,
         kind=entry.kind,
-        config=config,
+        config={**config, "options": without_folders(config["options"])},
         input=frame,
         training=_training(source, note_of_budget(recipe), data),
         notes=[*notes, *filter(None, [source.facts.get("start")]), *source.facts.get("method_notes", [])],
         about=about,
         terms=terms,
         output_channels=int(wanted.shape[1]),
-        options=recipe.options.to_mapping(),
+        options=without_folders(recipe.options.to_mapping()),
     )
     picture = None
     if not segmentation:
@@ -125,6 +126,11 @@ def export_features(run: Path, output: Path, *, which: str = "auto", overwrite: 
             "folder as output to make a model of it."
         )
     return method.save(output, overwrite=overwrite)
+
+
+def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as a bundle tells them: where a weight file lay is of no use elsewhere, and may name a person."""
+    return {key: Path(value).name if key.endswith("_weights") else value for key, value in options.items()}
 
 
 def _picture(output: Any) -> Any:

@@ -81,6 +81,17 @@ def test_what_was_written_is_loaded_and_computes_the_same(bundle: Path) -> None:
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_no_folder_of_the_computer_that_trained_a_model_leaves_it() -> None:
+    from MedColorizeLib.app.exporting import without_folders
+    from MedColorizeLib.resources import resources_dir
+
+    options = {"width": 4, "features": "vgg19", "features_weights": "/home/jane.doe/vgg19.npz", "b_weights": "random"}
+    assert without_folders(options) == {**options, "features_weights": "vgg19.npz"}
+    for folder in (resources_dir() / "Bundles").iterdir():
+        told = json.loads((folder / METADATA).read_text(encoding="utf-8"))["medcolorize"]["config"]["options"]
+        assert told == without_folders(told)
+
+
 def test_a_model_is_listed_by_what_it_is_for(tmp_path: Path) -> None:
     every = dataclasses.replace(facts().input, every_mm=2.5)
     made = write_bundle(
