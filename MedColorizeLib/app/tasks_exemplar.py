@@ -142,17 +142,13 @@ def shows_something(volume: Volume, window: Window) -> bool:
     from ..exemplar.volume import filled_slices
     from .exemplar_job import axial
 
-    return len(filled_slices(axial(volume.affine).apply(_gray(volume, window)))) > 0
+    return len(filled_slices(axial(volume.affine).apply(codes(volume.array, window)))) > 0
 
 
 def _plan(volume: Volume, window: Window, keys: int | None) -> KeyPlan:
     from .exemplar_job import plan_of
 
-    return plan_of(volume, _gray(volume, window), keys)
-
-
-def _gray(volume: Volume, window: Window) -> NDArray[np.uint8]:
-    return np.stack([codes(plane, window) for plane in volume.array])
+    return plan_of(volume, codes(volume.array, window), keys)
 
 
 def _matches(path: Path, slices: list[NDArray[np.uint8]], count: int, sha256: str | None = None) -> list[Match]:

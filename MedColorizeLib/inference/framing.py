@@ -128,7 +128,7 @@ class Scene:
             out[:, *inner] = seen
             return out
         chroma = np.zeros((3, *self.shape), np.float32)
-        chroma[:, *inner] = seen - (seen[0] * LUMA[0] + seen[1] * LUMA[1] + seen[2] * LUMA[2]).astype(np.float32)
+        chroma[:, *inner] = seen - plane_luma(seen)
         out += _enlarged(chroma, own.shape)
         return out
 
@@ -136,6 +136,11 @@ class Scene:
         """One (3, rows, columns) slice in the array's own order of its two in-plane axes."""
         turned = picture[:, :: -1 if self.turn.flips[1] else 1, :: -1 if self.turn.flips[2] else 1]
         return turned if self.turn.axes[1] < self.turn.axes[2] else turned.transpose(0, 2, 1)
+
+
+def plane_luma(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The luma of one picture whose channels come first, (3, H, W)."""
+    return np.asarray((rgb[0] * LUMA[0] + rgb[1] * LUMA[1] + rgb[2] * LUMA[2]).astype(np.float32))
 
 
 def _enlarged(picture: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.colorspaces import LUMA
-from .framing import Key, Scene
+from .framing import Key, Scene, plane_luma
 
 REACH = 1.5
 """Slices nearer than so many times the distance between two runs of the network take part."""
@@ -81,7 +81,7 @@ def _key(scene: Scene, m: int, seen: Callable[[int], NDArray[np.float32] | None]
             scene.keys[m] = None
         else:
             codes = scene.framed(m).codes
-            luma = (rgb[0] * LUMA[0] + rgb[1] * LUMA[1] + rgb[2] * LUMA[2]).astype(np.float32)
+            luma = plane_luma(rgb)
             chroma = np.stack([rgb[2] - luma, rgb[0] - luma])
             if scene.masked:
                 pixel = scene.turn.mm[1] * scene.gray.shape[1] / scene.shape[0]

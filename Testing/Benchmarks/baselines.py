@@ -79,11 +79,10 @@ def train(system: System, work: Path) -> None:
     if (run / "recipe.toml").exists():
         words.append("--resume")
     call(*words)
-    terms = (
-        "" if pairs else MR_TERMS + ("" if heads else CT_TERMS) + (LABEL_TERMS if segmentation or system.needs else "")
-    )
+    terms = MR_TERMS + ("" if heads else CT_TERMS) + (LABEL_TERMS if segmentation or system.needs else "")
     data = "OASIS brains" if segmentation else "what head-mr is trained on" if heads else "what head-mr and body-ct are"
-    data = "cryosections" if pairs else data
+    if pairs:
+        terms, data = "cryosections: courtesy of the U.S. National Library of Medicine", "cryosections"
     words = ["export", str(run), "-o", str(bundle), "--name", system.name, "--checkpoint", "last", "--half"]
     call(*words, "--terms", terms, "--data", data)
     (run / "time.json").write_text(json.dumps({"seconds": round(time.monotonic() - began, 1)}))

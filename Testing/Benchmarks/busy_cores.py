@@ -28,7 +28,7 @@ WAYS = {"spin": {"GOMP_SPINCOUNT": "300000"}, "briefly": {}, "sleep": {"OMP_WAIT
 
 
 def main() -> None:
-    """Time both ways, alone and beside others."""
+    """Time every way, alone and beside others."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--busy", type=int, default=os.cpu_count() or 2, help="loops that run beside")
     parser.add_argument("--rounds", type=int, default=3)
