@@ -140,7 +140,7 @@ def environment(threads: int | None) -> dict[str, str]:
     found = {**os.environ, "PYTHONUNBUFFERED": "1"}
     found["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     if threads:
-        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
         # The last one is what Python itself then takes for the number of cores (3.13).
         found.update(dict.fromkeys((*names, "PYTHON_CPU_COUNT"), str(threads)))
     return found

@@ -25,7 +25,7 @@ from ..progress import CancelToken
 from . import protocol
 from .batch_case import Case, perform
 from .batch_store import Store
-from .cores import wait_briefly
+from .cores import share_cores
 from .worker import Line, claim_stdout
 
 
@@ -51,7 +51,7 @@ class _Requests:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the process."""
     words = sys.argv[1:] if arguments is None else arguments
-    wait_briefly()
+    share_cores()
     store = Store(Path(words[0]))
     # A Ctrl-C at the terminal reaches every process of the group; the one that leads them tells this one what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

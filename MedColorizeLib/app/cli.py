@@ -19,7 +19,7 @@ from typing import Any
 from .. import __version__
 from ..errors import Cancelled, InputError, MedColorizeError, OutputError, ResourceError, UsageError
 from .console import Console
-from .cores import wait_briefly
+from .cores import share_cores
 
 COMMANDS = (
     "info",
@@ -72,7 +72,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    wait_briefly()
+    share_cores()
     words = [_plain_number(word) for word in (sys.argv[1:] if argv is None else argv)]
     command = words[0] if words and words[0] in COMMANDS else None
     try:

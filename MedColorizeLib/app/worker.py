@@ -27,7 +27,7 @@ from .. import __version__
 from ..errors import Cancelled, InputError, MedColorizeError, ResourceError
 from ..progress import CancelToken, Progress
 from . import protocol
-from .cores import wait_briefly
+from .cores import share_cores
 
 PATIENCE = 5.0
 """Seconds that a cancelled task has to end by itself once nobody waits for it any more."""
@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", help="folder that holds request.json, or - for the request on standard input")
     parser.add_argument("--parent", type=int, help="end when this process ends")
     options = parser.parse_args(arguments)
-    wait_briefly()
+    share_cores()
     line = Line(claim_stdout())
     cancel = CancelToken()
     if options.parent is not None and hasattr(os, "setsid"):

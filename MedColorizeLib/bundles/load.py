@@ -14,13 +14,14 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from ..errors import MedColorizeError, ModelError
 from ..methods.registry import build_inference
 from .folder import Bundle
-from .verify import numpy_tensors, verify
+from .tensors import read_tensors
+from .verify import verify
 
 
 def load_network(folder: Path | str) -> tuple[Bundle, nn.Module]:
     """Verify the bundle, build its network and fill it; evaluation mode, on the CPU, in float32."""
     bundle = verify(folder)
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in numpy_tensors(bundle.weights).items()}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in read_tensors(bundle.weights).items()}
     tensors = {name: each.float() if each.dtype == torch.float16 else each for name, each in tensors.items()}
     return bundle, fill(bundle, tensors)
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 import hashlib
 import stat
 from pathlib import Path
-from typing import Any
 
 from ..errors import ModelError
 from .folder import CARD, FILES, KNOWN, METADATA, PICTURES, SUMS, THUMBNAIL, WEIGHTS, Bundle, read_bundle
+from .tensors import read_tensors
 
 _LARGEST_WEIGHTS = 4 << 30
 _LARGEST_THUMBNAIL = 256 << 10
 _WIDEST_THUMBNAIL = 512
 _LARGEST_PICTURE = 60_000
 _WIDEST_PICTURE = 2048
-_DTYPES = ("F32", "F16", "I64", "I32", "U8", "BOOL")
 
 
 def verify(folder: Path | str) -> Bundle:
@@ -131,29 +130,9 @@ def check_tensors(bundle: Bundle) -> None:
     """Numbers of plain types, all finite."""
     import numpy as np
 
-    for name, array in numpy_tensors(bundle.weights).items():
+    for name, array in read_tensors(bundle.weights).items():
         if array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
             raise ModelError(f"{bundle.weights}: {name} holds numbers that are not finite. The model is broken.")
-
-
-def numpy_tensors(path: Path) -> dict[str, Any]:
-    """The tensors of a safetensors file."""
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise ModelError(
-            "Models need the package safetensors. Install MedColorize with its models: medcolorize[models]."
-        ) from None
-    try:
-        with safe_open(path, framework="np") as file:
-            for key in file.keys():  # noqa: SIM118 - not a dict
-                if file.get_slice(key).get_dtype() not in _DTYPES:
-                    raise ModelError(
-                        f"{path}: {key} is stored as {file.get_slice(key).get_dtype()}, which is not known."
-                    )
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ModelError(f"{path} is not a whole safetensors file: {error}. Install the bundle again.") from error
 
 
 def sha256_of(path: Path) -> str:

@@ -6,6 +6,7 @@ Not for: segmentation. It only keeps air, noise and the table from being taken f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,22 +41,16 @@ class SoftMask:
             if least == most:
                 out[row] = round(float(least))
                 continue
-            plane = _expand(plane, self.steps[1], self.shape[1])
-            plane = _expand(plane.T, self.steps[2], self.shape[2]).T
-            np.add(plane, 0.5, out=out[row], casting="unsafe")
+            rows, columns = (_expansion(plane.shape[n], self.steps[n + 1], self.shape[n + 1]) for n in (0, 1))
+            np.add(rows @ plane @ columns.T, 0.5, out=out[row], casting="unsafe")
         return out
 
 
-def _expand(coarse: NDArray[np.float32], step: int, size: int) -> NDArray[np.float32]:
-    """Linear interpolation along the first axis, from every `step`-th sample to all `size` of them."""
-    if step == 1:
-        return coarse[:size]
-    rise = np.diff(coarse, axis=0, append=coarse[-1:])
-    fine = np.empty((len(coarse) * step, *coarse.shape[1:]), dtype=np.float32)
-    for offset in range(step):
-        np.multiply(rise, np.float32(offset / step), out=fine[offset::step])
-        fine[offset::step] += coarse
-    return fine[:size]
+@lru_cache(16)
+def _expansion(coarse: int, step: int, size: int) -> NDArray[np.float32]:
+    """(size, coarse): linear interpolation along an axis, from every `step`-th sample to all; constant at the end."""
+    place = np.minimum(np.arange(size) / step, coarse - 1)[:, None]
+    return np.maximum(1 - np.abs(place - np.arange(coarse)), 0).astype(np.float32)
 
 
 def soft_mask(array: NDArray[Any], window: Window, spacing: tuple[float, float, float]) -> SoftMask:
@@ -95,10 +90,23 @@ def _largest_filled(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
     body = (_grow(body) & above) | body
     body |= _shrink(_shrink(_grow(_grow(body))))
     # A neck or a thorax is open at the first and last slice: with a lid there, it is a hole like any other.
-    lids = [sitk.BinaryFillhole(sitk.GetImageFromArray(body[k].astype(np.uint8))) for k in (0, -1)]
-    first, last = (sitk.GetArrayFromImage(lid)[None] for lid in lids)
-    lidded = sitk.BinaryFillhole(sitk.GetImageFromArray(np.concatenate([first, body.astype(np.uint8), last])))
-    return sitk.GetArrayFromImage(lidded)[1:-1] > 0
+    return filled(np.concatenate([filled(body[0])[None], body, filled(body[-1])[None]]))[1:-1]
+
+
+def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask and the holes that it encloses."""
+    import SimpleITK as sitk  # noqa: N813
+
+    return sitk.GetArrayFromImage(sitk.BinaryFillhole(sitk.GetImageFromArray(mask.astype(np.uint8)))) > 0
+
+
+def depth(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How far each place of the mask lies from the nearest outside, in pixels; 0 outside."""
+    import SimpleITK as sitk  # noqa: N813
+
+    outside = sitk.GetImageFromArray((~mask).astype(np.uint8))
+    away = sitk.SignedMaurerDistanceMap(outside, insideIsPositive=False, squaredDistance=False, useImageSpacing=False)
+    return np.maximum(sitk.GetArrayFromImage(away), 0)
 
 
 def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

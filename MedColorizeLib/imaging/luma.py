@@ -13,11 +13,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .colorspaces import luma
+from .colorspaces import LUMA, luma
 
 Fidelity = Literal["exact", "balanced", "free"]
 FIDELITIES: tuple[Fidelity, ...] = ("exact", "balanced", "free")
 BALANCED_CODES = 8
+_AT_ONCE = 1 << 16
+_LEAST = np.float32(1e-6)
+_RED, _GREEN, _BLUE = (np.float32(weight) for weight in LUMA)
 
 
 def fit_gamut(
@@ -28,33 +31,58 @@ def fit_gamut(
     Also returns where colour left the gamut and so gave up more than a tenth of its chroma (`free`: was clipped).
     """
     proposal = np.asarray(proposal, dtype=np.float32)
-    if not np.isfinite(np.sum(proposal)):
-        proposal = np.nan_to_num(proposal, nan=0.0, posinf=255.0, neginf=0.0)
     if fidelity == "free":
+        proposal = _finite(proposal)
         outside = ((proposal < -0.5) | (proposal > 255.5)).any(axis=-1)
         return np.clip(np.rint(proposal), 0, 255).astype(np.uint8), np.asarray(outside)
-    own = luma(proposal).astype(np.float32)
+    colors, overflowed = np.empty(proposal.shape, np.uint8), np.empty(gray.shape, bool)
+    each = gray[0].size if gray.ndim > 1 else 1
+    step = max(1, _AT_ONCE // max(each, 1))
+    for start in range(0, len(gray) if gray.ndim else 0, step):
+        part = slice(start, start + step)
+        _fit(_finite(proposal[part]), gray[part], fidelity, colors[part], overflowed[part])
+    return colors, overflowed
+
+
+def _finite(proposal: NDArray[np.float32]) -> NDArray[np.float32]:
+    if np.isfinite(np.sum(proposal)):
+        return proposal
+    return np.nan_to_num(proposal, nan=0.0, posinf=255.0, neginf=0.0)
+
+
+def _fit(
+    proposal: NDArray[np.float32],
+    gray: NDArray[np.uint8],
+    fidelity: Fidelity,
+    colors: NDArray[np.uint8],
+    overflowed: NDArray[np.bool_],
+) -> None:
+    """So few voxels at once that they stay in the processor's cache, into `colors` and `overflowed`."""
+    # Channel by channel and in single precision: NumPy is many times slower at working along so short an axis.
+    red, green, blue = (proposal[..., channel] for channel in range(3))
+    own = red * _RED + green * _GREEN + blue * _BLUE
     target = target_luma(own, gray, fidelity)
-    # Channel by channel: NumPy is many times slower at working along so short an axis.
-    chroma = [proposal[..., channel] - own for channel in range(3)]
+    chroma = [red - own, green - own, blue - own]
     top = np.maximum(np.maximum(chroma[0], chroma[1]), chroma[2])
     bottom = np.minimum(np.minimum(chroma[0], chroma[1]), chroma[2])
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        room = np.minimum(
-            np.where(top > 0, (255 - target) / top, np.inf), np.where(bottom < 0, target / -bottom, np.inf)
-        )
-    kept = np.minimum(room, 1.0).astype(np.float32)
-    colors = np.empty(proposal.shape, np.uint8)
-    for channel in range(3):
+    # How much of the chroma there is room for; all of it where there is none.
+    kept = np.minimum(
+        (255 + _LEAST - target) / np.maximum(top, _LEAST), (target + _LEAST) / np.maximum(-bottom, _LEAST)
+    )
+    np.minimum(kept, 1, out=kept)
+    np.less(kept, 0.9, out=overflowed)
+    error = target * np.float32(-1000)
+    for channel, thousandths in enumerate((299, 587, 114)):
         fitted = chroma[channel]
         fitted *= kept
         fitted += target
         np.rint(fitted, out=fitted)
         np.clip(fitted, 0, 255, out=fitted)
         colors[..., channel] = fitted
+        fitted *= np.float32(thousandths)
+        error += fitted
     if fidelity == "exact":
-        _mend_rounding(colors, gray)
-    return colors, kept < 0.9
+        _mend_rounding(colors, gray, error)
 
 
 def target_luma(own: NDArray[Any], gray: NDArray[Any], fidelity: Fidelity) -> NDArray[np.float32]:
@@ -68,14 +96,15 @@ def target_luma(own: NDArray[Any], gray: NDArray[Any], fidelity: Fidelity) -> ND
     return target.astype(np.float32)
 
 
-def _mend_rounding(colors: NDArray[np.uint8], gray: NDArray[np.uint8]) -> None:
-    """Bring the few voxels whose rounding fell half a code off back to the code."""
-    weighted = colors[..., 0] * np.int32(299) + colors[..., 1] * np.int32(587) + colors[..., 2] * np.int32(114)
-    error = weighted - gray.astype(np.int32) * 1000
+def _mend_rounding(colors: NDArray[np.uint8], gray: NDArray[np.uint8], error: NDArray[np.float32]) -> None:
+    """Bring the few voxels whose rounding fell half a code off back to the code; `error` is in thousandths of a code.
+
+    (Whole numbers below 2**24, which single precision holds exactly.)
+    """
     wrong = np.nonzero(np.abs(error) >= 500)
     if wrong[0].size == 0:
         return
-    step = -np.sign(error[wrong])
+    step = -np.sign(error[wrong]).astype(np.int32)
     fixed = colors[wrong].astype(np.int32)
     for channel in (2, 0):  # blue weighs least, so it moves the colour least
         moved = fixed[:, channel] + step

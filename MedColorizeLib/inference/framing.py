@@ -1,11 +1,12 @@
 """One scan as a network was trained to see it: plane, mm per pixel, black air, window; and the way back to its voxels.
 
-Every slice is framed once, though each is looked at as often as the network takes neighbours. Imports torch only where
-something is resampled. Not for: running networks (`network`) or what training does to its pictures (`training.frame`).
+Every slice is framed once, though each is looked at as often as the network takes neighbours.
+Not for: running networks (`network`) or what training does to its pictures (`training.frame`).
 """
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,8 +59,8 @@ class Scene:
     whole: NDArray[np.uint8] | None = None
     """All slices coloured, where the plane lies across the array's slabs."""
     file: Any = None
-    kept: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    """What the network made of slices it was shown before they were wanted."""
+    kept: dict[int, Future[NDArray[np.float32] | None]] = field(default_factory=dict)
+    """What the network makes of slices it is shown before they are wanted."""
     ahead: int = 0
     """Further slices that are looked at in one step, besides those that the network takes at once."""
     keys: dict[int, Key | None] = field(default_factory=dict)
@@ -127,9 +128,13 @@ class Scene:
         if self.shape == own.shape:
             out[:, *inner] = seen
             return out
-        chroma = np.zeros((3, *self.shape), np.float32)
-        chroma[:, *inner] = seen - plane_luma(seen)
-        out += _enlarged(chroma, own.shape)
+        luma, chroma = plane_luma(seen), np.zeros(self.shape, np.float32)
+        for channel in (0, 2):
+            chroma[*inner] = seen[channel] - luma
+            difference = frame.resize(chroma, (own.shape[0], own.shape[1]), "cubic")
+            out[channel] += difference
+            # Red, green and blue differ from luma such that luma stays.
+            out[1] -= np.float32(LUMA[channel] / LUMA[1]) * difference
         return out
 
     def undo(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,12 +148,19 @@ def plane_luma(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray((rgb[0] * LUMA[0] + rgb[1] * LUMA[1] + rgb[2] * LUMA[2]).astype(np.float32))
 
 
-def _enlarged(picture: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    import torch
-    from torch.nn.functional import interpolate
+def box_mean(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """The mean over `size` x `size` pixels around each, the picture mirrored at its ends.
 
-    out = interpolate(torch.from_numpy(picture)[None], shape, mode="bicubic", align_corners=False, antialias=True)
-    return np.asarray(out[0].numpy())
+    By hand, as SciPy's takes longer to load than a volume's slices take to average.
+    """
+    rows, columns = picture.shape
+    padded = np.pad(picture, (size // 2, size - 1 - size // 2), mode="symmetric")
+    down, out = np.zeros((rows, padded.shape[1]), np.float32), np.zeros((rows, columns), np.float32)
+    for n in range(size):
+        down += padded[n : n + rows]
+    for n in range(size):
+        out += down[:, n : n + columns]
+    return np.asarray(out / np.float32(size * size))
 
 
 def _network_shape(wanted: InputFrame, native: Pair, turn: frame.Orientation) -> Pair:

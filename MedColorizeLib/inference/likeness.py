@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..bundles.likeness import Figures
 from ..imaging.colorspaces import LUMA
-from .framing import Scene
+from ..imaging.foreground import depth, filled
+from .framing import Scene, box_mean
 
 SLICES = 9
 """Slices looked at, evenly over the middle of the body."""
@@ -48,10 +49,8 @@ def measure(scene: Scene, colored: Colored, count: int = SLICES) -> list[Figures
 
 def slice_figures(scene: Scene, n: int, colored: Colored) -> Figures:
     """The figures of one slice, by name; empty where too little of a body is seen."""
-    from scipy import ndimage
-
     codes = scene.framed(n).codes.astype(np.float32)
-    body = ndimage.binary_fill_holes(codes > 0)
+    body = filled(codes > 0)
     if np.count_nonzero(body) < _LEAST_PIXELS:
         return {}
     rgb = colored(n)
@@ -78,7 +77,7 @@ def slice_figures(scene: Scene, n: int, colored: Colored) -> Figures:
         "red": chroma[1].mean(),
         "variety": np.hypot(*chroma.std(axis=1)),
     }
-    below = ndimage.distance_transform_edt(body) * mm
+    below = depth(body) * mm
     for name, (top, bottom) in _BANDS.items():
         band = codes[(below > top) & (below <= bottom)]
         out[name] = (band.mean() - middle) / 255 if len(band) else 0.0
@@ -99,10 +98,8 @@ def _change(codes: NDArray[np.float32], body: NDArray[np.bool_], step: int) -> f
 
 def _symmetry(codes: NDArray[np.float32], body: NDArray[np.bool_], columns: NDArray[np.intp]) -> float:
     """Correlation of the slice with its mirror image; coarse, so that a slight turn of the head doesn't matter."""
-    from scipy import ndimage
-
     cut = np.where(body, codes, 0)[:, columns[0] : columns[-1] + 1]
-    smooth = ndimage.uniform_filter(cut, 8)[::4]
+    smooth = box_mean(cut, 8)[::4]
     if smooth.std() == 0:
         return 1.0
     return float(np.corrcoef(smooth.ravel(), smooth[:, ::-1].ravel())[0, 1])

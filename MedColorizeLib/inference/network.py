@@ -1,35 +1,39 @@
 """A trained network as a painter: slices in the plane and frame of its training, colour back on the scan's own voxels.
 
-What leaves is a proposal; luma, window, alpha and files are the `Colorizer`'s. The network runs one slice at a time:
-on CPUs a batch of wide networks is slower (1.7 to 2.5 times at 8), and memory stays that of one slice.
+What leaves is a proposal; luma, window, alpha and files are the `Colorizer`'s. The network runs on single slices: on
+CPUs a batch of wide networks is slower (1.7 to 2.5 times at 8), and memory stays that of a few slices. Where a network
+takes one core a slice (`plain_net`), the next are begun while this one is being painted.
 Not for: trusting bundles (`bundles.verify`, which loading goes through).
 """
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundles.folder import Bundle
+from ..bundles.folder import Bundle, read_bundle
 from ..bundles.likeness import Comparison, Figures, of_other_modality
-from ..errors import ModelError, ResourceError, UsageError
+from ..errors import ModelError
 from ..imaging.foreground import soft_mask
 from ..imaging.volume import Volume
 from ..imaging.windows import modality_of
 from ..progress import CancelToken
 from ..training import frame
 from .framing import Scene
-from .likeness import SLICES, measure
+from .likeness import SLICES, chosen_slices, measure
 from .painter import Subject
-from .steady import shared
+from .plain_net import METHOD, PlainNet
+from .steady import runs, shared
+from .torch_net import TorchNet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,36 +42,37 @@ _IN_MEMORY = 256 << 20
 """A whole coloured volume that is larger (other planes than the array's own) is kept in a temporary file."""
 _WIDEST = 1.25
 """Bodies up to so many times as wide as a training picture are coloured: heads of 240 mm, and no thorax, at 192 mm."""
-_log = logging.getLogger(__name__)
+
+
+class Net(Protocol):
+    """A network as it is run: a slice with its neighbours, (k, H, W) in -1..1, becomes (3, H, W) in 0..255."""
+
+    ahead: int
+    """How many slices it can run beside the painting; 0: it wants all cores for each."""
+    precision: str
+    notes: list[str]
+
+    def __call__(self, stack: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
 
 class NetworkPainter:
     """A bundle's network, ready to propose colours (`inference.painter.SlabPainter`)."""
 
     def __init__(
-        self, bundle: Bundle, network: nn.Module, *, device: str = "auto", precision: str = "fp32", threads: int = 0
+        self, bundle: Bundle, network: Net | nn.Module, *, device: str = "auto", precision: str = "fp32"
     ) -> None:
-        import torch
-
-        from ..networks.precision import computes_bfloat16
-
+        """`device` and `precision` are for a module of torch; whatever else runs (a `Net`) is taken as it is."""
         if bundle.kind != "color":
             raise ModelError(f"'{bundle.name}' is a {bundle.kind} model: it does not colour. Choose another model.")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ResourceError("There is no usable CUDA device. Use --device auto or --device cpu.")
-        if precision not in ("fp32", "bf16"):
-            raise UsageError(f"There is no precision '{precision}'. Choose fp32 or bf16.")
-        if threads:
-            torch.set_num_threads(threads)
         self.name, self.bundle = bundle.name, bundle
-        self.notes: list[str] = []
-        self.device = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-        if precision == "bf16" and not computes_bfloat16(self.device):
-            precision = "fp32"
-            self._note("This processor has no bfloat16 arithmetic; the network runs in float32.")
-        self.precision = precision
-        self._network = network.eval().to(self.device)
+        self.net: Net = network if hasattr(network, "ahead") else TorchNet(network, self.name, device, precision)  # type: ignore[assignment, arg-type]
+        self._pool = ThreadPoolExecutor(self.net.ahead, "slices") if self.net.ahead else None
         self._scenes: dict[int, tuple[weakref.ref[Subject], Scene]] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth telling, e.g. that the processor took over."""
+        return self.net.notes
 
     def describe(self) -> dict[str, Any]:
         """For the provenance."""
@@ -77,7 +82,7 @@ class NetworkPainter:
             "model_sha256": self.bundle.sha256,
             "model_plane": self.bundle.input.plane,
             "model_every_mm": self.bundle.input.every_mm,
-            "precision": self.precision,
+            "precision": self.net.precision,
         }
 
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
@@ -90,8 +95,8 @@ class NetworkPainter:
             for k in range(start, stop):
                 if cancel:
                     cancel.check()
-                n = count - 1 - k if scene.turn.flips[0] else k
-                out[k - start] = scene.undo(self._slice(scene, n))
+                n, onward = (count - 1 - k, -1) if scene.turn.flips[0] else (k, 1)
+                out[k - start] = scene.undo(self._slice(scene, n, onward))
             return np.moveaxis(out, 1, -1)
         if scene.whole is None:
             self._paint_whole(scene, cancel)
@@ -120,7 +125,7 @@ class NetworkPainter:
         for n in range(shape[0]):
             if cancel:
                 cancel.check()
-            np.rint(np.clip(self._slice(scene, n), 0, 255), out=np.moveaxis(whole[n], -1, 0), casting="unsafe")
+            np.rint(np.clip(self._slice(scene, n, 1), 0, 255), out=np.moveaxis(whole[n], -1, 0), casting="unsafe")
             if tell:
                 tell()
         scene.whole = whole
@@ -134,18 +139,29 @@ class NetworkPainter:
         self._scenes = {key: (weakref.ref(subject, lambda _: self._scenes.pop(key, None)), scene)}
         return scene
 
-    def _slice(self, scene: Scene, n: int) -> NDArray[np.float32]:
-        """One slice in the plane's order, (3, rows, columns) in 0..255."""
+    def _slice(self, scene: Scene, n: int, onward: int) -> NDArray[np.float32]:
+        """One slice in the plane's order, (3, rows, columns) in 0..255; the next will be `n + onward`."""
         every = self.bundle.input.every_mm
+        if self._pool:
+            self._begin(scene, runs(scene, n, every, onward, self.net.ahead + 1))
         seen = shared(scene, n, every, partial(self._seen, scene)) if every else self._seen(scene, n)
         return scene.back(seen, n)
+
+    def _begin(self, scene: Scene, slices: Sequence[int]) -> None:
+        """Where there are cores to spare: run the network on slices beside the painting, before they are wanted."""
+        if not self._pool:
+            return
+        for n in slices:
+            if n not in scene.kept and n not in scene.keys:
+                stack = scene.stack(n)
+                scene.kept[n] = _made(None) if stack is None else self._pool.submit(self.net, stack)
 
     def _seen(self, scene: Scene, n: int) -> NDArray[np.float32] | None:
         """What the network makes of a slice, in its window; None for air, which needs no network."""
         if n in scene.kept:
-            return scene.kept.pop(n)
+            return scene.kept.pop(n).result()
         stack = scene.stack(n)
-        return None if stack is None else self._run(stack)
+        return None if stack is None else self.net(stack)
 
     def figures(self, subject: Subject, slices: int = SLICES) -> list[Figures]:
         """What the subject looks like to this network, slice by slice (`inference.likeness`)."""
@@ -154,9 +170,10 @@ class NetworkPainter:
         def colored(n: int) -> NDArray[np.float32] | None:
             made = self._seen(scene, n)
             if made is not None:
-                scene.kept[n] = made  # it will be wanted again when the slice is painted
+                scene.kept[n] = _made(made)  # it will be wanted again when the slice is painted
             return made
 
+        self._begin(scene, chosen_slices(scene, slices))
         return measure(scene, colored, slices)
 
     def likeness(self, subject: Subject) -> Comparison | None:
@@ -166,45 +183,22 @@ class NetworkPainter:
             return of_other_modality(subject.modality, made_for)
         return None if self.bundle.likeness is None else self.bundle.likeness.compare(self.figures(subject))
 
-    def _run(self, stack: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(k, H, W) in -1..1 -> (3, H, W) in 0..255."""
-        import torch
 
-        tensor = torch.from_numpy(stack)[None]
-        try:
-            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
-                out = self._network(tensor.to(self.device))[0].float()
-        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-            if isinstance(error, RuntimeError) and not _short_of_memory(error):
-                raise
-            if self.device.type == "cpu":
-                raise ResourceError(
-                    f"Memory gave out while '{self.name}' coloured a slice of {stack.shape[1]}x{stack.shape[2]}. Close "
-                    "other programs, or choose a smaller model."
-                ) from error
-            self._note("The graphics memory gave out; the network goes on on the CPU, more slowly.")
-            self.device = torch.device("cpu")
-            self._network.to(self.device)
-            return self._run(stack)
-        return np.asarray(((out.clamp(-1, 1) + 1) * 127.5).cpu().numpy())
-
-    def _note(self, text: str) -> None:
-        self.notes.append(text)
-        _log.warning(text)
-
-
-def _short_of_memory(error: Exception) -> bool:
-    import torch
-
-    text = str(error)
-    named = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return named or "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
+def _made(picture: NDArray[np.float32] | None) -> Future[NDArray[np.float32] | None]:
+    """What is there already, as if it had been begun."""
+    future: Future[NDArray[np.float32] | None] = Future()
+    future.set_result(picture)
+    return future
 
 
 def load_painter(name_or_folder: str | Path, device: str = "auto", precision: str = "fp32") -> NetworkPainter:
     """The painter of an installed bundle, or of a bundle folder; verified before anything in it is used."""
     from ..bundles.store import find
 
+    folder = find(name_or_folder)
+    if device != "cuda" and precision == "fp32" and read_bundle(folder).method == METHOD:
+        bundle, net = PlainNet.load(folder)
+        return NetworkPainter(bundle, net)
     try:
         import torch  # noqa: F401
 
@@ -214,8 +208,13 @@ def load_painter(name_or_folder: str | Path, device: str = "auto", precision: st
             f"The model '{name_or_folder}' needs {error.name}, which is not installed. Install MedColorize with its "
             "models (medcolorize[models]), or colour by a palette: --model palette."
         ) from None
-    bundle, network = load_network(find(name_or_folder))
+    bundle, network = load_network(folder)
     return NetworkPainter(bundle, network, device=device, precision=precision)
+
+
+def can_run(method: str) -> bool:
+    """Whether networks of this method can be run with the packages at hand."""
+    return method == METHOD or all(find_spec(name) is not None for name in ("torch", "monai"))
 
 
 def choose_bundle(volume: Volume) -> tuple[str | None, str]:
@@ -225,17 +224,16 @@ def choose_bundle(volume: Volume) -> tuple[str | None, str]:
     the models know what scans they were made for (`likeness`), those that don't are left to be asked for by name. There
     is a word only where models were passed over for the body's size.
     """
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None or find_spec("monai") is None:
-        return None, ""
     from ..bundles.store import installed
 
     modality = modality_of(volume) or "MR"
     suited = [
         entry.bundle
         for entry in installed()
-        if entry.bundle is not None and entry.bundle.kind == "color" and entry.bundle.input.modality in (modality, "")
+        if entry.bundle is not None
+        and entry.bundle.kind == "color"
+        and entry.bundle.input.modality in (modality, "")
+        and can_run(entry.bundle.method)
     ]
     candidates = [bundle for bundle in suited if bundle.likeness is not None] or suited
     if not candidates:

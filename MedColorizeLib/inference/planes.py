@@ -121,7 +121,5 @@ def three_planes(painter: NetworkPainter) -> FusedPainter:
     each = []
     for plane in PLANES:
         described = dataclasses.replace(painter.bundle, input=dataclasses.replace(painter.bundle.input, plane=plane))
-        each.append(
-            NetworkPainter(described, painter._network, device=painter.device.type, precision=painter.precision)
-        )
+        each.append(NetworkPainter(described, painter.net))
     return FusedPainter(each, each[PLANES.index(painter.bundle.input.plane)])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.colorspaces import LUMA
-from .framing import Key, Scene, plane_luma
+from .framing import Key, Scene, box_mean, plane_luma
 
 REACH = 1.5
 """Slices nearer than so many times the distance between two runs of the network take part."""
@@ -40,11 +40,8 @@ def shared(
 
     `seen` runs the network on a slice; what it made is kept in the scene while slices around may want it.
     """
-    mm = scene.turn.mm[0]
-    step = max(1, int(every_mm / mm + 1e-6))
-    reach = max(REACH * every_mm, step * mm * (1 + 1e-6))
-    far = int(reach / mm)
-    scene.ahead = far + step
+    mm, step, reach, far = _distances(scene, every_mm)
+    scene.ahead = max(scene.ahead, far + step)
     own = scene.framed(n)
     if own.empty:
         return None
@@ -74,6 +71,26 @@ def shared(
     return np.stack([luma + red, luma + green.astype(np.float32), luma + blue])
 
 
+def runs(scene: Scene, n: int, every_mm: float, onward: int, more: int) -> list[int]:
+    """Slices that the network will be run on for slice `n`, and `more` of those that lie `onward` (1 or -1) of it."""
+    end = len(scene.gray) - 1
+    if not every_mm:
+        return [m for m in range(n, n + onward * (more + 1), onward) if 0 <= m <= end]
+    _, step, _, far = _distances(scene, every_mm)
+    scene.ahead = max(scene.ahead, 2 * far + (more + 1) * step)
+    low, high = (n - far, n + far + more * step) if onward > 0 else (n - far - more * step, n + far)
+    found = [m for m in range(max(low, 0), min(high, end) + 1) if m % step == 0 or m == end]
+    return found if onward > 0 else found[::-1]
+
+
+def _distances(scene: Scene, every_mm: float) -> tuple[float, int, float, int]:
+    """From slice to slice in mm; between two runs in slices; as far as they share, in mm and in slices."""
+    mm = scene.turn.mm[0]
+    step = max(1, int(every_mm / mm + 1e-6))
+    reach = max(REACH * every_mm, step * mm * (1 + 1e-6))
+    return mm, step, reach, int(reach / mm)
+
+
 def _key(scene: Scene, m: int, seen: Callable[[int], NDArray[np.float32] | None]) -> Key | None:
     if m not in scene.keys:
         rgb = seen(m)
@@ -92,11 +109,9 @@ def _key(scene: Scene, m: int, seen: Callable[[int], NDArray[np.float32] | None]
 
 def _beyond(chroma: NDArray[np.float32], known: NDArray[np.bool_], pixels: int) -> NDArray[np.float32]:
     """The chroma, (2, H, W), gone on around what is known, where the network saw black: the mean of what is near."""
-    from scipy.ndimage import uniform_filter
-
     size = 2 * max(pixels, 1) + 1
-    share = uniform_filter(known.astype(np.float32), size)
-    near = [uniform_filter(np.where(known, one, 0), size) / np.maximum(share, 1e-6) for one in chroma]
+    share = box_mean(known.astype(np.float32), size)
+    near = [box_mean(np.where(known, one, 0), size) / np.maximum(share, 1e-6) for one in chroma]
     return np.where(known | (share < 1e-3), chroma, np.stack(near)).astype(np.float32)
 
 

@@ -1,7 +1,7 @@
 """One frame for training and inference: anatomical planes, mm per pixel, and pictures of one size.
 
 Pictures are in radiological order: the patient's right at the left, anterior (axial) or superior at the top; slices
-run from superior, anterior or right. Imports no torch until something is resized. Not for: reading or colours.
+run from superior, anterior or right. Not for: reading or colours.
 """
 
 from __future__ import annotations
@@ -67,24 +67,27 @@ def scaled_shape(shape: tuple[int, int], mm: tuple[float, float], target: float)
     return max(1, round(shape[0] * mm[0] / target)), max(1, round(shape[1] * mm[1] / target))
 
 
-def resize(picture: NDArray[Any], shape: tuple[int, int], *, nearest: bool = False) -> NDArray[Any]:
-    """A picture (H, W[, C]) at another size: antialiased bilinear, or nearest for masks and labels."""
+def resize(
+    picture: NDArray[Any], shape: tuple[int, int], how: Literal["linear", "cubic", "nearest"] = "linear"
+) -> NDArray[Any]:
+    """A picture (H, W[, C]) at another size: antialiased, or nearest for masks and labels."""
     if picture.shape[:2] == shape:
         return picture
-    import torch
-    from torch.nn.functional import interpolate
+    if how == "nearest":
+        rows, columns = (
+            np.minimum(((np.arange(new) + 0.5) * (old / new)).astype(int), old - 1)
+            for old, new in zip(picture.shape, shape, strict=False)
+        )
+        return picture[rows[:, None], columns]
+    from PIL import Image
 
-    flat = picture[..., None] if picture.ndim == 2 else picture
-    tensor = torch.from_numpy(np.ascontiguousarray(flat).astype(np.float32)).permute(2, 0, 1)[None]
-    if nearest:
-        out = interpolate(tensor, shape, mode="nearest-exact")
-    else:
-        out = interpolate(tensor, shape, mode="bilinear", antialias=True, align_corners=False)
-    array = out[0].permute(1, 2, 0).numpy()
-    if np.issubdtype(picture.dtype, np.integer):
-        array = np.rint(array)
-    array = array.astype(picture.dtype)
-    return array[..., 0] if picture.ndim == 2 else array
+    kernel = Image.Resampling.BICUBIC if how == "cubic" else Image.Resampling.BILINEAR
+    out = np.empty((*shape, *picture.shape[2:]), picture.dtype)
+    for channel in np.ndindex(picture.shape[2:]):
+        image = Image.fromarray(np.ascontiguousarray(picture[:, :, *channel], np.float32))
+        made = np.asarray(image.resize(shape[::-1], kernel))
+        out[:, :, *channel] = np.rint(made) if np.issubdtype(picture.dtype, np.integer) else made
+    return out
 
 
 def crop_or_pad(picture: NDArray[Any], size: tuple[int, int], center: tuple[float, float]) -> NDArray[Any]:

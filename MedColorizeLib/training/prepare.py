@@ -204,13 +204,13 @@ class _Volume:
         for n in range(self.count):
             label = None
             if self.labels is not None:
-                label = self._framed(self.labels[n].astype(np.int16), nearest=True)
-            mask = self._framed(self.mask[n].astype(np.uint8), nearest=True).astype(bool)
+                label = self._framed(self.labels[n].astype(np.int16), "nearest")
+            mask = self._framed(self.mask[n].astype(np.uint8), "nearest").astype(bool)
             yield self._framed(self.array[n]), mask, label, n * self.step
 
-    def _framed(self, plane: NDArray[Any], nearest: bool = False) -> NDArray[Any]:
+    def _framed(self, plane: NDArray[Any], how: Literal["linear", "nearest"] = "linear") -> NDArray[Any]:
         size = self.settings.size
-        return frame.crop_or_pad(frame.resize(plane, self.shape, nearest=nearest), (size, size), self.center)
+        return frame.crop_or_pad(frame.resize(plane, self.shape, how), (size, size), self.center)
 
 
 def _labels_of(path: Path, grid: Any, settings: DataSettings) -> NDArray[Any]:
@@ -307,7 +307,7 @@ class _Pictures:
         mm = self.settings.picture_spacing if self._scaled() else 0.0
         shape = _target_shape(rgb.shape[:2], (mm, mm), self.settings)
         picture = np.where(mask.reshape(*mask.shape, *(1 for _ in picture.shape[2:])), picture, 0).astype(np.uint8)
-        resized_mask = frame.resize(mask[turn].astype(np.uint8), shape, nearest=True).astype(bool)
+        resized_mask = frame.resize(mask[turn].astype(np.uint8), shape, "nearest").astype(bool)
         return frame.resize(picture[turn], shape), resized_mask
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from MedColorizeLib import read_color, read_volume
 from MedColorizeLib.app.cli import COMMANDS, main
-from MedColorizeLib.app.cores import SPINS, wait_briefly
+from MedColorizeLib.app.cores import SPINS, share_cores
 from MedColorizeLib.imaging.colorspaces import luma_codes
 from MedColorizeLib.imaging.windows import Window, codes
 
@@ -297,14 +297,14 @@ def test_a_reader_that_leaves_is_no_error(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "found"),
     [
-        ({}, {"GOMP_SPINCOUNT": str(SPINS)}),
-        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
-        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({}, {"GOMP_SPINCOUNT": str(SPINS), "OPENBLAS_NUM_THREADS": "1"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "1"}),
+        ({"GOMP_SPINCOUNT": "7", "OPENBLAS_NUM_THREADS": "4"}, {"GOMP_SPINCOUNT": "7", "OPENBLAS_NUM_THREADS": "4"}),
     ],
 )
-def test_threads_wait_awake_but_briefly_unless_the_person_chose(
+def test_threads_share_the_cores_unless_the_person_chose(
     given: dict[str, str], found: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
-    wait_briefly()
+    share_cores()
     assert os.environ == found
