@@ -265,8 +265,14 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         return next((entry for entry in self.catalogue if (entry["kind"], entry["name"]) == (kind, name)), None)
 
     def ensureDependencies(self, modelKey):
-        """See that a model's packages are there, asking first; palettes and the quick reference method need none."""
-        if modelKey and not modelKey.startswith(("palette:", "exemplar:welsh")) and not compat.pythonForWork()[1]:
+        """See that a model's packages are there, asking first.
+
+        Palettes, the quick reference method and the models that come with the extension need none.
+        """
+        if not modelKey or modelKey.startswith(("palette:", "exemplar:welsh")):
+            return
+        needsNone = not (self.model(modelKey) or {}).get("needs_torch", True)
+        if not needsNone and not compat.pythonForWork()[1]:
             compat.ensureTorch()
             here = os.path.dirname(os.path.abspath(__file__))
             compat.ensurePackages(os.path.join(here, "Resources", "requirements.txt"))

@@ -31,6 +31,7 @@ PICTURES = ("good.jpg", "bad.jpg")
 KNOWN = (*FILES, THUMBNAIL, *PICTURES)
 """What a bundle may hold; all but the pictures it must."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+PLAIN_METHOD = "medcolorize"
 _LARGEST_TEXT = 1 << 20
 _MONAI = (
     "schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version", "required_packages_version",
@@ -93,6 +94,11 @@ class Bundle:
     @property
     def weights(self) -> Path:
         return self.folder / WEIGHTS
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether its network runs in torch alone; this project's own runs in NumPy as well (`inference.plain_net`)."""
+        return self.method != PLAIN_METHOD
 
     def card(self) -> str:
         """The model card."""

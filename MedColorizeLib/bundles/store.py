@@ -69,6 +69,7 @@ class Entry:
             "description": b.description if b else "",
             "card": b.card() if b else "",
             "thumbnail": str(thumbnail or ""),
+            "needs_torch": b.needs_torch if b else False,
             "own": self.own,
             "bytes": size,
             "problem": self.problem,

@@ -31,7 +31,7 @@ from ..training import frame
 from .framing import Scene
 from .likeness import SLICES, chosen_slices, measure
 from .painter import Subject
-from .plain_net import METHOD, PlainNet
+from .plain_net import PlainNet
 from .steady import runs, shared
 from .torch_net import TorchNet
 
@@ -196,7 +196,7 @@ def load_painter(name_or_folder: str | Path, device: str = "auto", precision: st
     from ..bundles.store import find
 
     folder = find(name_or_folder)
-    if device != "cuda" and precision == "fp32" and read_bundle(folder).method == METHOD:
+    if device != "cuda" and precision == "fp32" and not read_bundle(folder).needs_torch:
         bundle, net = PlainNet.load(folder)
         return NetworkPainter(bundle, net)
     try:
@@ -212,9 +212,9 @@ def load_painter(name_or_folder: str | Path, device: str = "auto", precision: st
     return NetworkPainter(bundle, network, device=device, precision=precision)
 
 
-def can_run(method: str) -> bool:
-    """Whether networks of this method can be run with the packages at hand."""
-    return method == METHOD or all(find_spec(name) is not None for name in ("torch", "monai"))
+def can_run(bundle: Bundle) -> bool:
+    """Whether it can be run with the packages at hand."""
+    return not bundle.needs_torch or all(find_spec(name) is not None for name in ("torch", "monai"))
 
 
 def choose_bundle(volume: Volume) -> tuple[str | None, str]:
@@ -233,7 +233,7 @@ def choose_bundle(volume: Volume) -> tuple[str | None, str]:
         if entry.bundle is not None
         and entry.bundle.kind == "color"
         and entry.bundle.input.modality in (modality, "")
-        and can_run(entry.bundle.method)
+        and can_run(entry.bundle)
     ]
     candidates = [bundle for bundle in suited if bundle.likeness is not None] or suited
     if not candidates:

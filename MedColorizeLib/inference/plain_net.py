@@ -17,15 +17,13 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from ..bundles.folder import Bundle
+from ..bundles.folder import PLAIN_METHOD, Bundle
 from ..bundles.tensors import read_tensors
 from ..bundles.verify import verify
 from ..errors import ModelError
 from .torch_net import out_of_memory
 
 Array = NDArray[np.float32]
-METHOD = "medcolorize"
-"""Whose networks these are."""
 _COPIED = 800_000
 """Values copied for one matrix product: few enough to stay in a core's cache."""
 _BICUBIC = -0.75
@@ -156,11 +154,11 @@ class PlainNet:
         wide = row // pixel if stride == 1 else columns
         shape, strides = ((n * wide,), (pixel,)) if stride == 1 else ((n, wide), (stride * row, stride * pixel))
         size = kernel * kernel * channels
-        moved = self._array("moved", weight.shape[1] * n * wide).reshape(-1, n * wide)
+        moved = self._scratch("moved", weight.shape[1] * n * wide).reshape(-1, n * wide)
         moved[size:] = 1  # the bias, if there is one
         places = as_strided(x, (kernel, kernel, channels, *shape), (row, pixel, plane, *strides), writeable=False)
         np.copyto(moved[:size].reshape(places.shape), places)
-        product = self._array(name, len(weight) * n * wide).reshape(len(weight), n * wide)
+        product = self._scratch(name, len(weight) * n * wide).reshape(len(weight), n * wide)
         np.matmul(weight, moved, out=product)
         return product.reshape(-1, n, wide)[..., :columns]
 
@@ -168,13 +166,21 @@ class PlainNet:
         """A map with one pixel of 0 around it; the same memory at each slice, for each thread."""
         size = channels * (rows + 2) * (columns + 2)
         # Two more, which the last row's copy reads beyond the end.
-        return self._array(name, size + 2)[:size].reshape(channels, rows + 2, columns + 2)
+        key = (name, rows, columns)
+        if key not in self._held:
+            self._held[key] = np.zeros(size + 2, np.float32)
+        return self._held[key][:size].reshape(channels, rows + 2, columns + 2)
 
-    def _array(self, name: str, size: int) -> Array:
-        held: dict[str, Array] = self._space.__dict__
-        if name not in held or held[name].size != size:
-            held[name] = np.zeros(size, np.float32)
-        return held[name]
+    def _scratch(self, name: str, size: int) -> Array:
+        """Room for `size` numbers, whatever they were."""
+        if name not in self._held or self._held[name].size < size:
+            self._held[name] = np.empty(size, np.float32)
+        return self._held[name][:size]
+
+    @property
+    def _held(self) -> dict[Any, Array]:
+        held: dict[Any, Array] = self._space.__dict__
+        return held
 
 
 def _inner(padded: Array) -> Array:
@@ -237,7 +243,10 @@ def _widths(bundle: Bundle) -> tuple[int, ...]:
     options = bundle.config.get("options")
     widths = options.get("widths") if isinstance(options, dict) else None
     whole = isinstance(widths, (list, tuple)) and all(type(w) is int and 0 < w <= _LARGEST for w in widths)
-    same = bundle.config.get("method") == bundle.method == METHOD and bundle.config.get("slices") == bundle.input.slices
+    same = (
+        bundle.config.get("method") == bundle.method == PLAIN_METHOD
+        and bundle.config.get("slices") == bundle.input.slices
+    )
     if not (whole and widths and same):
         raise ModelError(f"{bundle.folder}: its network can't be built from its metadata. The bundle is damaged.")
     return tuple(widths)

@@ -75,7 +75,7 @@ def resize(
         return picture
     if how == "nearest":
         rows, columns = (
-            np.minimum(((np.arange(new) + 0.5) * (old / new)).astype(int), old - 1)
+            np.minimum(((np.arange(new, dtype=np.float32) + 0.5) * np.float32(old / new)).astype(int), old - 1)
             for old, new in zip(picture.shape, shape, strict=False)
         )
         return picture[rows[:, None], columns]

@@ -168,6 +168,34 @@ def test_an_axial_slice_has_anterior_at_the_top_and_the_right_side_at_the_left(o
     assert turned[0, 0, -1, 0] < turned[0, 0, 0, 0]
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(st.integers(8, 40), st.integers(8, 40)),
+    st.tuples(st.integers(8, 60), st.integers(8, 60)),
+    st.sampled_from([np.uint8, np.int16, np.float32]),
+    st.sampled_from(["linear", "cubic", "nearest"]),
+    st.sampled_from([(), (3,)]),
+)
+def test_pictures_are_resized_as_torch_resizes_them(
+    old: tuple[int, int], new: tuple[int, int], kind: type, how: str, channels: tuple[int, ...]
+) -> None:
+    picture = np.random.default_rng(sum(old)).uniform(20, 230, (*old, *channels)).astype(kind)
+    made = frame.resize(picture, new, how)
+    assert made.dtype == kind
+    assert made.shape == (*new, *channels)
+    if how == "nearest":
+        mode = {"mode": "nearest-exact"}
+    else:
+        mode = {"mode": {"linear": "bilinear", "cubic": "bicubic"}[how], "antialias": True, "align_corners": False}
+    tensor = torch.from_numpy(np.atleast_3d(picture).astype(np.float32)).permute(2, 0, 1)[None]
+    expected = torch.nn.functional.interpolate(tensor, new, **mode)[0].permute(1, 2, 0).numpy().reshape(made.shape)
+    if kind is not np.float32:
+        expected = np.rint(expected)
+    differs = np.abs(made - expected)
+    assert differs.max() <= (0 if how == "nearest" else 0.01 if kind is np.float32 else 1)
+    assert np.mean(differs > 0.5) < 0.02
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
 def test_cropping_never_leaves_its_size_and_keeps_the_middle(rows: int, columns: int, size: int) -> None:
     picture = np.arange(1, rows * columns + 1).reshape(rows, columns)
