@@ -70,7 +70,12 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--fidelity", choices=("exact", "balanced", "free"), default="exact", help="see 'colorize'")
     parser.add_argument("--alpha", action="store_true", help="write RGBA")
     parser.add_argument("--report", action="store_true", help="also write each case's quality report beside its output")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where networks run; auto: a graphics card if there is one, the processor for this project's own models",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
 
 

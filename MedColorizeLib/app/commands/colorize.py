@@ -73,7 +73,12 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--frames", default="all", metavar="all|N", help="frames of a 4-D input (default: all)")
     parser.add_argument("--report", type=Path, metavar="DIR", help="also write the quality report there")
     parser.add_argument("--uncertainty", type=Path, metavar="FILE", help="also write where three planes disagree")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where networks run; auto: a graphics card if there is one, the processor for this project's own models",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     after = parser.add_argument_group("colouring after a reference picture (--method zeng, welsh, ...)")
