@@ -13,7 +13,7 @@ def model_card(facts: Facts, parameters: int, half: bool) -> str:
     """README.md of the bundle."""
     frame = facts.input
     scale = f"resampled to {frame.spacing:g} mm per pixel" if frame.spacing else f"fitted into {frame.size} pixels"
-    runs = f"on slices at most {frame.every_mm:g} mm apart, or on each if they lie further; neighbours share the colour"
+    runs = f"on slices about {frame.every_mm:g} mm apart, or on each if they lie further; neighbours share the colour"
     stack = f"{frame.slices} neighbouring slices in, the middle one out" if frame.slices > 1 else "one slice at a time"
     lines = [
         f"# {facts.title}",

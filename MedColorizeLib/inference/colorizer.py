@@ -237,7 +237,7 @@ class _TableWork:
 class _PaintWork:
     """Slabs by a painter that computes, with the whole windowed volume as its context."""
 
-    slab_voxels = 1_000_000
+    slab_voxels = 250_000
 
     def __init__(
         self,

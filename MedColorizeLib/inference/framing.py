@@ -33,13 +33,8 @@ class Framed:
     empty: bool
 
 
-@dataclass(frozen=True)
-class Key:
-    """A slice that the network was run on, for those around it (`steady`)."""
-
-    codes: NDArray[np.uint8]
-    chroma: NDArray[np.float32]
-    """(2, H, W): blue and red less luma."""
+Plan = list[tuple[int, NDArray[np.float32]]]
+"""Slices whose colour a slice shares (`steady`), and what each weighs, (H, W)."""
 
 
 @dataclass
@@ -63,8 +58,10 @@ class Scene:
     """What the network makes of slices it is shown before they are wanted."""
     ahead: int = 0
     """Further slices that are looked at in one step, besides those that the network takes at once."""
-    keys: dict[int, Key | None] = field(default_factory=dict)
-    """Slices that the network was run on, while others may share their colour; None for air."""
+    keys: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    """The chroma of slices that the network was run on, while others may share it."""
+    plans: dict[int, Plan] = field(default_factory=dict)
+    """What the next slices will share."""
     _held: dict[int, Framed] = field(default_factory=dict)
 
     @classmethod
@@ -103,13 +100,17 @@ class Scene:
         """Where the body is in slice `n`, (row, column)."""
         return self.body.slab(n, n + 1)[0] > 127
 
+    def seen(self, n: int) -> bool:
+        """Whether the network would see more than air."""
+        return not (self.masked and all(one.empty for one in self._around(n)))
+
     def stack(self, n: int) -> NDArray[np.float32] | None:
         """What the network is given to colour slice `n`, (k, H, W); None where it would see air alone."""
+        return np.stack([one.values for one in self._around(n)]) if self.seen(n) else None
+
+    def _around(self, n: int) -> list[Framed]:
         half = self.slices // 2
-        around = [self.framed(m) for m in range(n - half, n + half + 1)]
-        if self.masked and all(one.empty for one in around):
-            return None
-        return np.stack([one.values for one in around])
+        return [self.framed(m) for m in range(n - half, n + half + 1)]
 
     def back(self, rgb: NDArray[np.float32] | None, n: int) -> NDArray[np.float32]:
         """The network's (3, H, W) in 0..255 on slice `n`'s own pixels; where there is none the slice stays gray.

@@ -7,7 +7,7 @@ colours are right, which nobody can measure, or choosing a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,19 +31,22 @@ Colored = Callable[[int], NDArray[np.float32] | None]
 """What the network makes of a slice, (3, H, W) in 0..255 in its window; None for air."""
 
 
-def chosen_slices(scene: Scene, count: int = SLICES) -> list[int]:
-    """Slices evenly over the middle four fifths of the body, along the network's plane."""
+def chosen_slices(scene: Scene, count: int = SLICES, step: int = 1) -> list[int]:
+    """Slices evenly over the middle four fifths of the body, along the network's plane; the nearest `step`-th ones.
+
+    So slices can be taken that the network will be run on anyway.
+    """
     held = np.flatnonzero(scene.body.coarse.max(axis=(1, 2)) > 127) * scene.body.steps[0]
     if not len(held):
         return []
     first, last = int(held[0]), min(int(held[-1]), len(scene.gray) - 1)
     places = np.linspace(first + 0.1 * (last - first), last - 0.1 * (last - first), count)
-    return sorted({round(place) for place in places})
+    return sorted({min(round(place / step) * step, len(scene.gray) - 1) for place in places})
 
 
-def measure(scene: Scene, colored: Colored, count: int = SLICES) -> list[Figures]:
+def measure(scene: Scene, colored: Colored, slices: Iterable[int]) -> list[Figures]:
     """The figures of each slice looked at; slices that show next to nothing are left out."""
-    found = (slice_figures(scene, n, colored) for n in chosen_slices(scene, count))
+    found = (slice_figures(scene, n, colored) for n in slices)
     return [figures for figures in found if figures]
 
 

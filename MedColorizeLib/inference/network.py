@@ -32,7 +32,7 @@ from .framing import Scene
 from .likeness import SLICES, chosen_slices, measure
 from .painter import Subject
 from .plain_net import PlainNet
-from .steady import runs, shared
+from .steady import apart, planned, shared
 from .torch_net import TorchNet
 
 if TYPE_CHECKING:
@@ -143,16 +143,26 @@ class NetworkPainter:
         """One slice in the plane's order, (3, rows, columns) in 0..255; the next will be `n + onward`."""
         every = self.bundle.input.every_mm
         if self._pool:
-            self._begin(scene, runs(scene, n, every, onward, self.net.ahead + 1))
+            self._look_ahead(scene, n, onward)
         seen = shared(scene, n, every, partial(self._seen, scene)) if every else self._seen(scene, n)
         return scene.back(seen, n)
 
+    def _look_ahead(self, scene: Scene, n: int, onward: int) -> None:
+        """Begin the network on what this slice and the next want, until there is enough to do."""
+        every = self.bundle.input.every_mm
+        step = apart(scene, every) if every else 1
+        most = (self.net.ahead + 2) * step
+        scene.ahead = max(scene.ahead, most + 4 * step)
+        for m in range(n, n + onward * most, onward):
+            waiting = sum(not future.done() for future in scene.kept.values())
+            if not 0 <= m < len(scene.gray) or (m != n and waiting > self.net.ahead):
+                return
+            self._begin(scene, [source for source, _ in planned(scene, m, every) or ()] if every else [m])
+
     def _begin(self, scene: Scene, slices: Sequence[int]) -> None:
         """Where there are cores to spare: run the network on slices beside the painting, before they are wanted."""
-        if not self._pool:
-            return
         for n in slices:
-            if n not in scene.kept and n not in scene.keys:
+            if self._pool and n not in scene.kept and n not in scene.keys:
                 stack = scene.stack(n)
                 scene.kept[n] = _made(None) if stack is None else self._pool.submit(self.net, stack)
 
@@ -173,8 +183,12 @@ class NetworkPainter:
                 scene.kept[n] = _made(made)  # it will be wanted again when the slice is painted
             return made
 
-        self._begin(scene, chosen_slices(scene, slices))
-        return measure(scene, colored, slices)
+        every = self.bundle.input.every_mm
+        chosen = chosen_slices(scene, slices, apart(scene, every) if every else 1)
+        self._begin(scene, chosen)
+        if self._pool and scene.turn.axes[0] == 0:  # the figures take a while: the first slices will be wanted next
+            self._look_ahead(scene, *((len(scene.gray) - 1, -1) if scene.turn.flips[0] else (0, 1)))
+        return measure(scene, colored, chosen)
 
     def likeness(self, subject: Subject) -> Comparison | None:
         """How far the subject is from what the network was trained on; None if nobody measured that."""

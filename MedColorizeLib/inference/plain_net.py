@@ -58,7 +58,7 @@ class PlainNet:
         self._name = name
         self._space = threading.local()
         self.notes: list[str] = []
-        self.ahead = _spare_cores()
+        self.ahead = _beside()
         """A slice takes one core, so as many run beside the painting."""
 
     @classmethod
@@ -229,14 +229,14 @@ def _twice(size: int) -> Array:
 _matrices: dict[int, Array] = {}
 
 
-def _spare_cores() -> int:
-    """Cores that slices may be run on beside the caller's own; OpenMP's variable says how many there are to use.
+def _beside() -> int:
+    """How many slices to run beside the caller's own work, if there is more than one core: OpenMP's variable says.
 
     NumPy's own threads, where nobody has kept them to one, take all cores for each product: then one beside is enough.
     """
     stated = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(stated) if stated.isdecimal() else len(os.sched_getaffinity(0)) if _COUNTS else os.cpu_count() or 1
-    return min(cores - 1, _MOST if os.environ.get("OPENBLAS_NUM_THREADS") == "1" else 1)
+    return 0 if cores < 2 else min(cores, _MOST if os.environ.get("OPENBLAS_NUM_THREADS") == "1" else 1)
 
 
 def _widths(bundle: Bundle) -> tuple[int, ...]:

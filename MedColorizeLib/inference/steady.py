@@ -15,16 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.colorspaces import LUMA
-from .framing import Key, Scene, box_mean, plane_luma
+from .framing import Plan, Scene, box_mean, plane_luma
 
 REACH = 1.5
 """Slices nearer than so many times the distance between two runs of the network take part."""
+_SLACK = 1.1
+"""Slices of 1.05 mm count as slices of 1 mm."""
 _LEVELS = 24.0
 """Codes apart at which two places share little."""
 _APART = 2
 """Pixels between the places within a slice that share: the network's chroma has half the resolution."""
 _RIM_MM = 2.5
 """How far colour goes on beyond the body that the network was shown: its outline fades over about as much."""
+_RED_IN_GREEN, _BLUE_IN_GREEN = (np.float32(LUMA[channel] / LUMA[1]) for channel in (0, 2))
+"""Red and blue less luma as green must make up for them."""
 _BESIDE = np.exp(-np.array([0.0, 1.0, 2.0]) / 2)
 """Weight by squared distance, in steps of `_APART`."""
 _LONELY, _FEW = 0.05, 0.08
@@ -40,70 +44,82 @@ def shared(
 
     `seen` runs the network on a slice; what it made is kept in the scene while slices around may want it.
     """
-    mm, step, reach, far = _distances(scene, every_mm)
+    plan = planned(scene, n, every_mm)
+    if plan is None:
+        return None
+    del scene.plans[n]
+    *_, far, step = _distances(scene, every_mm)
+    for held, away in ((scene.keys, far + step), (scene.plans, scene.ahead)):
+        for m in [m for m in held if abs(m - n) > away]:
+            del held[m]
+    codes = scene.framed(n).codes
+    total, weights = np.zeros((2, *codes.shape), np.float32), np.zeros(codes.shape, np.float32)
+    for m, weight in plan:
+        chroma = _chroma(scene, m, seen)
+        weights += weight
+        for one, other in zip(total, chroma, strict=True):
+            one += weight * other
+    blue, red = total / np.maximum(weights, 1e-9)
+    out = np.empty((3, *codes.shape), np.float32)
+    np.add(codes, red, out=out[0])
+    np.subtract(codes, _RED_IN_GREEN * red + _BLUE_IN_GREEN * blue, out=out[1])
+    np.add(codes, blue, out=out[2])
+    return out
+
+
+def planned(scene: Scene, n: int, every_mm: float) -> Plan | None:
+    """The slices on which the network is run for slice `n`, and what each weighs at each place; None for air.
+
+    The network is not needed to tell, so it can be begun on slices before they are wanted.
+    """
+    if n in scene.plans:
+        return scene.plans[n]
+    mm, reach, far, step = _distances(scene, every_mm)
     scene.ahead = max(scene.ahead, far + step)
     own = scene.framed(n)
     if own.empty:
         return None
-    for m in [m for m in scene.keys if abs(m - n) > far + step]:
-        del scene.keys[m]
-    total = np.zeros((2, *own.codes.shape), np.float32)
+    plan: Plan = []
     weights = np.zeros(own.codes.shape, np.float32)
-
-    def share(m: int) -> None:
-        key = _key(scene, m, seen)
-        if key is not None:
-            weight = _ALIKE[_difference(key.codes, own.codes)] * np.float32(1 - abs(m - n) * mm / reach)
-            np.add(weights, weight, out=weights)
-            np.add(total, weight * key.chroma, out=total)
-
     end = len(scene.gray) - 1
     for m in range(max(n - far, 0), min(n + far, end) + 1):
         # The last slice has nothing beyond it to share with.
-        if (m % step == 0 or m == end) and abs(m - n) * mm < reach:
-            share(m)
+        if (m % step == 0 or m == end) and abs(m - n) * mm < reach and scene.seen(m):
+            near = np.float32(1 - abs(m - n) * mm / reach)
+            plan.append((m, (_ALIKE * near)[_difference(scene.framed(m).codes, own.codes)]))
+            weights += plan[-1][1]
     lonely = np.count_nonzero((weights < _LONELY) & (own.codes > 0))
     if n % step and n != end and lonely > _FEW * np.count_nonzero(own.codes):
-        share(n)
-    blue, red = total / np.maximum(weights, 1e-9)
-    luma = own.codes.astype(np.float32)
-    green = (LUMA[0] * red + LUMA[2] * blue) / -LUMA[1]
-    return np.stack([luma + red, luma + green.astype(np.float32), luma + blue])
+        plan.append((n, np.full(own.codes.shape, _ALIKE[0])))
+    scene.plans[n] = plan
+    return plan
 
 
-def runs(scene: Scene, n: int, every_mm: float, onward: int, more: int) -> list[int]:
-    """Slices that the network will be run on for slice `n`, and `more` of those that lie `onward` (1 or -1) of it."""
-    end = len(scene.gray) - 1
-    if not every_mm:
-        return [m for m in range(n, n + onward * (more + 1), onward) if 0 <= m <= end]
-    _, step, _, far = _distances(scene, every_mm)
-    scene.ahead = max(scene.ahead, 2 * far + (more + 1) * step)
-    low, high = (n - far, n + far + more * step) if onward > 0 else (n - far - more * step, n + far)
-    found = [m for m in range(max(low, 0), min(high, end) + 1) if m % step == 0 or m == end]
-    return found if onward > 0 else found[::-1]
+def apart(scene: Scene, every_mm: float) -> int:
+    """From one run of the network to the next, in slices; a tenth too far is near enough."""
+    return max(1, int(_SLACK * every_mm / scene.turn.mm[0] + 1e-6))
 
 
-def _distances(scene: Scene, every_mm: float) -> tuple[float, int, float, int]:
-    """From slice to slice in mm; between two runs in slices; as far as they share, in mm and in slices."""
+def _distances(scene: Scene, every_mm: float) -> tuple[float, float, int, int]:
+    """From slice to slice in mm; as far as they share, in mm and in slices; between two runs in slices."""
     mm = scene.turn.mm[0]
-    step = max(1, int(every_mm / mm + 1e-6))
+    step = apart(scene, every_mm)
     reach = max(REACH * every_mm, step * mm * (1 + 1e-6))
-    return mm, step, reach, int(reach / mm)
+    return mm, reach, int(reach / mm), step
 
 
-def _key(scene: Scene, m: int, seen: Callable[[int], NDArray[np.float32] | None]) -> Key | None:
+def _chroma(scene: Scene, m: int, seen: Callable[[int], NDArray[np.float32] | None]) -> NDArray[np.float32]:
+    """What slice `m` gives to those around it, (2, H, W): blue and red less luma."""
     if m not in scene.keys:
         rgb = seen(m)
-        if rgb is None:
-            scene.keys[m] = None
-        else:
-            codes = scene.framed(m).codes
-            luma = plane_luma(rgb)
-            chroma = np.stack([rgb[2] - luma, rgb[0] - luma])
-            if scene.masked:
-                pixel = scene.turn.mm[1] * scene.gray.shape[1] / scene.shape[0]
-                chroma = _beyond(chroma, codes > 0, round(_RIM_MM / pixel))
-            scene.keys[m] = Key(codes, _evened(chroma, codes))
+        assert rgb is not None, "no slice of air is planned"
+        codes = scene.framed(m).codes
+        luma = plane_luma(rgb)
+        chroma = np.stack([rgb[2] - luma, rgb[0] - luma])
+        if scene.masked:
+            pixel = scene.turn.mm[1] * scene.gray.shape[1] / scene.shape[0]
+            chroma = _beyond(chroma, codes > 0, round(_RIM_MM / pixel))
+        scene.keys[m] = _evened(chroma, codes)
     return scene.keys[m]
 
 

@@ -99,7 +99,7 @@ def test_a_model_is_listed_by_what_it_is_for(tmp_path: Path) -> None:
     )
     assert made.description == "Hands, in plain light. Synthetic colour, not for diagnosis."
     assert "Hands, in plain light." in made.card()
-    assert "| runs | on slices at most 2.5 mm apart" in made.card()
+    assert "| runs | on slices about 2.5 mm apart" in made.card()
     assert read_bundle(made.folder).input.every_mm == 2.5
 
 

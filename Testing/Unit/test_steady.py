@@ -53,7 +53,7 @@ def shared(every_mm: float = 3.0, **changes: object) -> object:
     return bundle(**{"spacing": 1.0, "size": 16, "every_mm": every_mm, **changes})
 
 
-@pytest.mark.parametrize(("mm", "runs"), [(0.5, 6), (1.0, 11), (1.4, 16), (2.0, 30), (5.0, 30)])
+@pytest.mark.parametrize(("mm", "runs"), [(0.5, 6), (1.0, 11), (1.05, 11), (1.4, 16), (2.0, 30), (5.0, 30)])
 def test_the_network_runs_every_few_millimetres_and_at_most_once_a_slice(mm: float, runs: int) -> None:
     network = Tint()
     alike = np.repeat(scan((1, 12, 12)), 30, axis=0)
