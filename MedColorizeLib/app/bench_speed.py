@@ -1,12 +1,12 @@
 """`medcolorize bench speed`: what colouring by a network costs, in ratios within one run.
 
-Three tables. *Networks*: seconds of a run of the network on axial slices of a whole head (all threads at one, or a slice
-on each), and of a slice altogether (some bundles run on every fourth slice only), against the ResNet-9 CycleGAN
-generator and ColorMedGAN as the papers write them, on slices of the head's size (untrained: weights change no time). *Files*: `colorize` as a
-whole process from file to file, against a process that reads and writes the same bytes; once as they are, once in
-.nii.gz. *Planes*: the whole head in three planes against one. What is compared takes turns, so that other
-work on the machine weighs on all alike; figures are medians. Not for: training (`Testing/Benchmarks/method_speed.py`)
-or palettes (`bench road`).
+Three tables. *Networks*: seconds of a run of the network on axial slices of a whole head (all threads at one, or a
+slice on each), and of a slice altogether (some bundles run on every fourth slice only), against the ResNet-9 CycleGAN
+generator and ColorMedGAN as the papers write them, on slices of the head's size (untrained: weights change no time).
+*Files*: `colorize` as a whole process from file to file, against a process that reads and writes the same bytes; once
+as they are, once in .nii.gz. *Planes*: the whole head in three planes against one. What is compared takes turns, so
+that other work on the machine weighs on all alike; figures are medians. Not for: training
+(`Testing/Benchmarks/method_speed.py`) or palettes (`bench road`).
 """
 
 from __future__ import annotations

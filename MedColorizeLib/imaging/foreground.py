@@ -28,6 +28,22 @@ class SoftMask:
     steps: tuple[int, int, int]
     shape: tuple[int, int, int]
 
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns outside of which there is no body in any slice."""
+        inside = self.coarse.max(axis=0) > 0
+        found = [np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0)]
+        if not len(found[0]):
+            return slice(0, 0), slice(0, 0)
+        rows, columns = (
+            # Between two samples the mask fades from one to the other.
+            slice(max((int(places[0]) - 1) * step, 0), size if places[-1] == last else (int(places[-1]) + 1) * step)
+            for places, step, size, last in zip(
+                found, self.steps[1:], self.shape[1:], (inside.shape[0] - 1, inside.shape[1] - 1), strict=True
+            )
+        )
+        return rows, columns
+
     def slab(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Slices `start` to `stop` as 0 (outside) to 255 (inside)."""
         out = np.empty((stop - start, *self.shape[1:]), dtype=np.uint8)

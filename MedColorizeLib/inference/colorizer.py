@@ -142,7 +142,7 @@ class Colorizer:
         }
         work: _TableWork | _PaintWork
         if hasattr(painter, "paint"):
-            work = _PaintWork(cast(SlabPainter, painter), volume, labels, chosen, fidelity, cancel)
+            work = _PaintWork(cast(SlabPainter, painter), volume, labels, chosen, fidelity, mask.box, cancel)
             if (like := work.likeness()) is not None:
                 provenance["likeness"] = like.to_mapping()
                 notes += [like.note] if like.unlike else []
@@ -246,10 +246,12 @@ class _PaintWork:
         labels: LabelVolume | None,
         window: Window,
         fidelity: Fidelity,
+        box: tuple[slice, slice],
         cancel: CancelToken | None,
     ) -> None:
         self._subject = Subject(_gray(volume, window), volume.affine, modality_of(volume), labels)
         self._painter, self._fidelity, self._cancel = painter, fidelity, cancel
+        self._part = (slice(None), *box)  # nothing but air lies beyond, and air stays gray
         self.uncertainty: NDArray[np.float32] | None = None
 
     def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
@@ -260,7 +262,11 @@ class _PaintWork:
         else:
             planes = cast("FusedPainter", self._painter)
             proposal, self.uncertainty[start:stop] = planes.paint_unsure(self._subject, start, stop, self._cancel)
-        out[:], overflowed = fit_gamut(proposal, gray, self._fidelity)
+        for channel in range(3):
+            out[..., channel] = gray
+        overflowed = np.zeros(gray.shape, bool)
+        fitted = fit_gamut(proposal[self._part], gray[self._part], self._fidelity)
+        out[self._part], overflowed[self._part] = fitted
         return gray, overflowed
 
     def likeness(self) -> Comparison | None:

@@ -21,6 +21,10 @@ from ..training import frame
 from .painter import Subject
 
 Pair = tuple[int, int]
+_RIM_MM = 4.0
+"""How far around the body colour may lie."""
+_VALUES = (np.arange(256) / 127.5 - 1).astype(np.float32)
+"""Codes as networks take them."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Scene:
     """Rows and columns at the network's mm per pixel."""
     window: Pair
     center: tuple[float, float]
+    colored: tuple[slice, slice]
+    """Rows and columns of the slice's own pixels that may get colour."""
     whole: NDArray[np.uint8] | None = None
     """All slices coloured, where the plane lies across the array's slabs."""
     file: Any = None
@@ -77,8 +83,23 @@ class Scene:
         extent = [(high - low) * factor for (low, high), factor in zip(box, scale, strict=True)]
         window = [-(-max(wanted.size, int(np.ceil(size))) // wanted.divisor) * wanted.divisor for size in extent]
         center = [(low + high) / 2 * factor for (low, high), factor in zip(box, scale, strict=True)]
+        colored = tuple(
+            slice(max(part.start - round(_RIM_MM / mm), 0), min(part.stop + round(_RIM_MM / mm), n))
+            for part, mm, n in zip(mask.box, turn.mm[1:], native, strict=True)
+        )
+        if not wanted.masked:
+            colored = (slice(0, native[0]), slice(0, native[1]))
+        middle = (center[0], center[1])
         return cls(
-            turn, gray, mask, wanted.masked, wanted.slices, shape, (window[0], window[1]), (center[0], center[1])
+            turn,
+            gray,
+            mask,
+            wanted.masked,
+            wanted.slices,
+            shape,
+            (window[0], window[1]),
+            middle,
+            (colored[0], colored[1]),
         )
 
     def framed(self, n: int) -> Framed:
@@ -90,7 +111,7 @@ class Scene:
         if self.masked:
             plane = np.where(self.inside(n), plane, np.uint8(0))
         codes = frame.crop_or_pad(frame.resize(plane, self.shape), self.window, self.center)
-        made = Framed(codes, codes.astype(np.float32) / 127.5 - 1, not codes.any())
+        made = Framed(codes, _VALUES[codes], not codes.any())
         while len(self._held) > self.slices + self.ahead:  # as many as one step to the next slice needs
             del self._held[next(iter(self._held))]
         self._held[n] = made
@@ -118,7 +139,7 @@ class Scene:
         Where the network saw another pixel size, only its chroma comes back (bicubic, as measured best): the luma is
         the slice's own, which no resampling has softened.
         """
-        own = self.gray[n].astype(np.float32)
+        own = self.gray[n]
         out = np.empty((3, *own.shape), np.float32)
         out[:] = own
         if rgb is None:
@@ -132,10 +153,11 @@ class Scene:
         luma, chroma = plane_luma(seen), np.zeros(self.shape, np.float32)
         for channel in (0, 2):
             chroma[*inner] = seen[channel] - luma
-            difference = frame.resize(chroma, (own.shape[0], own.shape[1]), "cubic")
-            out[channel] += difference
+            difference = frame.resize(chroma, (own.shape[0], own.shape[1]), "cubic", self.colored)
+            out[channel, *self.colored] += difference
             # Red, green and blue differ from luma such that luma stays.
-            out[1] -= np.float32(LUMA[channel] / LUMA[1]) * difference
+            difference *= np.float32(LUMA[channel] / LUMA[1])
+            out[1, *self.colored] -= difference
         return out
 
     def undo(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:

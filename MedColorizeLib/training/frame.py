@@ -68,24 +68,32 @@ def scaled_shape(shape: tuple[int, int], mm: tuple[float, float], target: float)
 
 
 def resize(
-    picture: NDArray[Any], shape: tuple[int, int], how: Literal["linear", "cubic", "nearest"] = "linear"
+    picture: NDArray[Any],
+    shape: tuple[int, int],
+    how: Literal["linear", "cubic", "nearest"] = "linear",
+    part: tuple[slice, slice] | None = None,
 ) -> NDArray[Any]:
-    """A picture (H, W[, C]) at another size: antialiased, or nearest for masks and labels."""
+    """A picture (H, W[, C]) at another size: antialiased, or nearest for masks and labels; or only `part` of it."""
     if picture.shape[:2] == shape:
-        return picture
+        return picture if part is None else picture[part]
     if how == "nearest":
-        rows, columns = (
+        down, across = (
             np.minimum(((np.arange(new, dtype=np.float32) + 0.5) * np.float32(old / new)).astype(int), old - 1)
             for old, new in zip(picture.shape, shape, strict=False)
         )
-        return picture[rows[:, None], columns]
+        return picture[down[:, None], across][part or ...]
     from PIL import Image
 
+    rows, columns = part or (slice(0, shape[0]), slice(0, shape[1]))
+    high, wide = picture.shape[0] / shape[0], picture.shape[1] / shape[1]
+    box = (columns.start * wide, rows.start * high, columns.stop * wide, rows.stop * high)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+
     kernel = Image.Resampling.BICUBIC if how == "cubic" else Image.Resampling.BILINEAR
-    out = np.empty((*shape, *picture.shape[2:]), picture.dtype)
+    out = np.empty((*size[::-1], *picture.shape[2:]), picture.dtype)
     for channel in np.ndindex(picture.shape[2:]):
         image = Image.fromarray(np.ascontiguousarray(picture[:, :, *channel], np.float32))
-        made = np.asarray(image.resize(shape[::-1], kernel))
+        made = np.asarray(image.resize(size, kernel, box))
         out[:, :, *channel] = np.rint(made) if np.issubdtype(picture.dtype, np.integer) else made
     return out
 
