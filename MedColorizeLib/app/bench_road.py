@@ -127,6 +127,7 @@ def python_process(arguments: list[str], settings: dict[str, str] | None = None)
     """Wall seconds and peak resident MiB of a Python process with these arguments and environment variables."""
     package_root = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package_root, os.environ.get("PYTHONPATH", "")])}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # where it is installed, it is compiled once
     environment.update(settings or {})
     command = [sys.executable, "-I", "-S", "-c", WATCH, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
