@@ -168,7 +168,15 @@ class Scene:
 
 def plane_luma(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     """The luma of one picture whose channels come first, (3, H, W)."""
-    return np.asarray((rgb[0] * LUMA[0] + rgb[1] * LUMA[1] + rgb[2] * LUMA[2]).astype(np.float32))
+    return slices_luma(rgb[None])[0]
+
+
+def slices_luma(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The luma of pictures whose channels come first, (N, 3, H, W), in single precision."""
+    out = rgb[:, 0] * np.float32(LUMA[0])
+    out += rgb[:, 1] * np.float32(LUMA[1])
+    out += rgb[:, 2] * np.float32(LUMA[2])
+    return np.asarray(out)
 
 
 def box_mean(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -88,10 +88,10 @@ class NetworkPainter:
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255."""
         scene = self._scene(subject)
+        # Channel by channel in memory: so they come, and so the luminance lock takes them.
+        out = np.empty((stop - start, 3, *subject.gray.shape[1:]), np.float32)
         if scene.turn.axes[0] == 0:
             count = scene.gray.shape[0]
-            # Channel by channel in memory: so they come, and so the luminance lock takes them.
-            out = np.empty((stop - start, 3, *subject.gray.shape[1:]), np.float32)
             for k in range(start, stop):
                 if cancel:
                     cancel.check()
@@ -101,7 +101,9 @@ class NetworkPainter:
         if scene.whole is None:
             self._paint_whole(scene, cancel)
         assert scene.whole is not None
-        return np.asarray(scene.turn.undo(scene.whole)[start:stop], np.float32)
+        for channel in range(3):
+            out[:, channel] = scene.turn.undo(scene.whole[channel])[start:stop]
+        return np.moveaxis(out, 1, -1)
 
     def across(self, subject: Subject) -> int:
         """How many slices lie across the array's slabs and so must be painted before the first slab; 0 if none do."""
@@ -116,16 +118,18 @@ class NetworkPainter:
 
     def _paint_whole(self, scene: Scene, cancel: CancelToken | None, tell: Callable[[], None] | None = None) -> None:
         """All slices of a plane across the array's slabs, as codes: computed once, then handed out by slab."""
-        shape = (*scene.gray.shape, 3)
+        shape = (3, *scene.gray.shape)
         if int(np.prod(shape)) > _IN_MEMORY:
             scene.file = tempfile.TemporaryFile(prefix="medcolorize-")  # noqa: SIM115 - lives as long as the scene
             whole: NDArray[np.uint8] = np.memmap(scene.file, np.uint8, "w+", shape=shape)
         else:
             whole = np.empty(shape, np.uint8)
-        for n in range(shape[0]):
+        for n in range(len(scene.gray)):
             if cancel:
                 cancel.check()
-            np.rint(np.clip(self._slice(scene, n, 1), 0, 255), out=np.moveaxis(whole[n], -1, 0), casting="unsafe")
+            made = self._slice(scene, n, 1)
+            np.clip(made, 0, 255, out=made)
+            np.rint(made, out=whole[:, n], casting="unsafe")
             if tell:
                 tell()
         scene.whole = whole

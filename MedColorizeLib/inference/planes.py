@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..imaging.colordiff import mean_pairwise_difference
-from ..imaging.colorspaces import luma
 from ..imaging.luma import fit_gamut
 from ..progress import CancelToken, OnProgress, Progress
+from .framing import slices_luma
 from .painter import SlabPainter, Subject
 
 if TYPE_CHECKING:
@@ -59,23 +59,28 @@ class FusedPainter:
 
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255."""
-        total = np.zeros((stop - start, *subject.gray.shape[1:], 3), np.float32)
+        gray = subject.gray[start:stop, None]
+        total = np.zeros((len(gray), 3, *gray.shape[2:]), np.float32)
         for chroma in self._chromas(subject, start, stop, cancel):
             total += chroma
-        return np.asarray(total / len(self.painters) + subject.gray[start:stop, ..., None], np.float32)
+        return self._mean(total, gray)
 
     def paint_unsure(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """`paint` and `disagreement` at once: every network runs once."""
-        gray = subject.gray[start:stop]
-        total = np.zeros((*gray.shape, 3), np.float32)
+        gray = subject.gray[start:stop, None]
+        total = np.zeros((len(gray), 3, *gray.shape[2:]), np.float32)
         colors = []
         for chroma in self._chromas(subject, start, stop, cancel):
             total += chroma
-            colors.append(fit_gamut(chroma + gray[..., None], gray)[0])
-        mean = np.asarray(total / len(self.painters) + gray[..., None], np.float32)
-        return mean, mean_pairwise_difference(colors)
+            colors.append(fit_gamut(np.moveaxis(chroma + gray, 1, -1), gray[:, 0])[0])
+        return self._mean(total, gray), mean_pairwise_difference(colors)
+
+    def _mean(self, total: NDArray[np.float32], gray: NDArray[np.uint8]) -> NDArray[np.float32]:
+        total /= len(self.painters)
+        total += gray
+        return np.moveaxis(total, 1, -1)
 
     def disagreement(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
@@ -108,10 +113,10 @@ class FusedPainter:
     def _chromas(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None
     ) -> Iterator[NDArray[np.float32]]:
-        """The chroma of each painter's proposal, one after the other."""
+        """The chroma of each painter's proposal, (slices, 3, J, I), one after the other."""
         for painter in self.painters:
-            rgb = painter.paint(subject, start, stop, cancel)
-            yield rgb - luma(rgb)[..., None].astype(np.float32)
+            rgb = np.moveaxis(painter.paint(subject, start, stop, cancel), -1, 1)
+            yield rgb - slices_luma(rgb)[:, None]
 
 
 def three_planes(painter: NetworkPainter) -> FusedPainter:
