@@ -1,7 +1,5 @@
 """`python -m MedColorizeLib` is the command `medcolorize`."""
 
-import sys
+from .app.cli import run
 
-from .app.cli import main
-
-sys.exit(main())
+run()

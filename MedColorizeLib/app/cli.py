@@ -11,10 +11,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import Cancelled, InputError, MedColorizeError, OutputError, ResourceError, UsageError
@@ -124,5 +125,16 @@ def _fail(console: Console, error: MedColorizeError) -> int:
     return error.exit_code
 
 
+def run() -> NoReturn:
+    """The program `medcolorize`. It ends at once when a volume is coloured: tidying up would take a tenth as long."""
+    code = main()
+    if sys.argv[1:2] == ["colorize"]:
+        with suppress(BrokenPipeError):
+            sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

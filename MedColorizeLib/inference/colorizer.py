@@ -228,7 +228,9 @@ class _TableWork:
                 "with names (.seg.nrrd), or a palette or colour table with these numbers.",
             )
 
-    def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    def make(
+        self, start: int, stop: int, out: NDArray[np.uint8], inside: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
         """Colour slices into `out`; returns their codes, and which voxels gave up chroma, if any did."""
         labels = None if self._labels is None else self._labels[start:stop]
         return self._table.apply(self._array[start:stop], out, labels)
@@ -251,22 +253,31 @@ class _PaintWork:
     ) -> None:
         self._subject = Subject(_gray(volume, window), volume.affine, modality_of(volume), labels)
         self._painter, self._fidelity, self._cancel = painter, fidelity, cancel
-        self._part = (slice(None), *box)  # nothing but air lies beyond, and air stays gray
+        self._box = box
         self.uncertainty: NDArray[np.float32] | None = None
 
-    def make(self, start: int, stop: int, out: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
-        """Colour slices into `out`; returns their codes, and which voxels gave up chroma, if any did."""
+    def make(
+        self, start: int, stop: int, out: NDArray[np.uint8], inside: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+        """Colour slices into `out`; returns their codes, and which voxels gave up chroma, if any did.
+
+        What lies beyond the body stays gray, so it is not worked out.
+        """
         gray = self._subject.gray[start:stop]
-        if self.uncertainty is None:
-            proposal = self._painter.paint(self._subject, start, stop, self._cancel)
-        else:
-            planes = cast("FusedPainter", self._painter)
-            proposal, self.uncertainty[start:stop] = planes.paint_unsure(self._subject, start, stop, self._cancel)
         for channel in range(3):
             out[..., channel] = gray
         overflowed = np.zeros(gray.shape, bool)
-        fitted = fit_gamut(proposal[self._part], gray[self._part], self._fidelity)
-        out[self._part], overflowed[self._part] = fitted
+        if self.uncertainty is not None:
+            held = slice(0, stop - start)
+            planes = cast("FusedPainter", self._painter)
+            proposal, self.uncertainty[start:stop] = planes.paint_unsure(self._subject, start, stop, self._cancel)
+        elif len(found := np.flatnonzero(inside.any(axis=(1, 2)))):
+            held = slice(int(found[0]), int(found[-1]) + 1)
+            proposal = self._painter.paint(self._subject, start + held.start, start + held.stop, self._cancel)
+        else:
+            return gray, overflowed
+        part = (held, *self._box)
+        out[part], overflowed[part] = fit_gamut(proposal[:, *self._box], gray[part], self._fidelity)
         return gray, overflowed
 
     def likeness(self) -> Comparison | None:
@@ -333,8 +344,8 @@ def _slabs(
     for start in track(starts, "colorize", len(starts), on_progress, cancel):
         stop = min(start + step, first + slices)
         rgb = np.empty((stop - start, rows, columns, 3), dtype=np.uint8)
-        gray, lost = work.make(start, stop, rgb)
         inside = mask.slab(start, stop)
+        gray, lost = work.make(start, stop, rgb, inside)
         if lost is not None:  # only where a body is: the black around it has no room for any chroma
             overflowed += int(np.count_nonzero(lost & (inside > 127)))
         outside = inside == 0
