@@ -1,10 +1,11 @@
-"""What colouring takes beside other busy programs, by how the network's threads wait for one another.
+"""What colouring takes beside other busy programs, by how the threads of a network in torch wait for one another.
 
-    python Testing/Benchmarks/busy_cores.py [--busy 2] [--rounds 3] [--model head-mr]
+    python Testing/Benchmarks/busy_cores.py [--busy 2] [--rounds 3] [--model colormedgan-head-mr]
 
 Whole `medcolorize colorize` commands on the MNI head, alone and beside so many counting loops: with threads that spin
 while they wait (OpenMP's own way), that spin briefly (this program's, `MedColorizeLib/app/cores.py`) and that sleep, in
 turn.
+This project's own models run on NumPy, whose products keep to one thread each: they have nothing to wait for.
 Needs a computer that does nothing else.
 """
 
@@ -32,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--busy", type=int, default=os.cpu_count() or 2, help="loops that run beside")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model", default="head-mr")
+    parser.add_argument("--model", default="colormedgan-head-mr")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

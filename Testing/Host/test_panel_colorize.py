@@ -397,6 +397,21 @@ def test_model_that_needs_packages_asks_first_and_takes_no(panel: Panel, monkeyp
     assert len(panel.coloured()) == 2
 
 
+def test_models_that_come_with_it_ask_for_no_packages(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    import MedColorizePanelLib.compat as compat
+
+    monkeypatch.setattr(compat, "torchInstalled", lambda: False)
+    add_ball()
+    panel.choose_model("bundle:head-mr")
+    panel.apply()
+    assert panel.host.packaging.asked == []
+    assert panel.host.displays == []
+    assert len(panel.coloured()) == 2
+    panel.choose_model("bundle:colormedgan-head-mr")
+    panel.apply()
+    assert "PyTorch" in panel.host.displays[-1]
+
+
 def test_parameters_survive_the_scene_file(panel: Panel, tmp_path: Path) -> None:
     source = add_ball()
     panel.choose_model(PALETTE)
