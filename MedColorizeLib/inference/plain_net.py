@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -62,12 +63,13 @@ class PlainNet:
         """A slice takes one core, so as many run beside the painting."""
 
     @classmethod
-    def load(cls, folder: Any) -> tuple[Bundle, Self]:
+    def load(cls, folder: Path | str) -> tuple[Bundle, Self]:
         """Verify a bundle and take its weights. Raises `ModelError` if they aren't what its metadata describe."""
         bundle = verify(folder)
         tensors = read_tensors(bundle.weights)
         widths = _widths(bundle)
-        expected = _shapes(widths, bundle.input.slices, len(tensors.get("network.colors", ())))
+        tissues = getattr(tensors.get("network.colors"), "shape", ())[:1]
+        expected = _shapes(widths, bundle.input.slices, *tissues or (0,))
         wrong = [name for name in {*expected, *tensors} if expected.get(name) != getattr(tensors.get(name), "shape", 0)]
         if wrong:
             raise ModelError(
@@ -247,7 +249,7 @@ def _widths(bundle: Bundle) -> tuple[int, ...]:
         bundle.config.get("method") == bundle.method == PLAIN_METHOD
         and bundle.config.get("slices") == bundle.input.slices
     )
-    if not (whole and widths and same):
+    if not (whole and widths and same and bundle.input.divisor % 2 ** len(widths) == 0):
         raise ModelError(f"{bundle.folder}: its network can't be built from its metadata. The bundle is damaged.")
     return tuple(widths)
 

@@ -288,6 +288,15 @@ def more_slices(folder: Path) -> None:
     altered(folder, lambda m: m["medcolorize"]["input"].update(slices=5))
 
 
+def odd_windows(folder: Path) -> None:
+    altered(folder, lambda m: m["medcolorize"]["input"].update(divisor=2))
+
+
+def no_colors(folder: Path) -> None:
+    save_file({**load_file(folder / WEIGHTS), "network.colors": torch.tensor(1.0)}, folder / WEIGHTS)
+    resigned(folder)
+
+
 def no_options(folder: Path) -> None:
     altered(folder, lambda m: m["medcolorize"]["config"].pop("options"))
 
@@ -305,6 +314,8 @@ def no_options(folder: Path) -> None:
         (change("widths", []), "can't be built"),
         (change("widths", [4, -6]), "can't be built"),
         (more_slices, "can't be built"),
+        (odd_windows, "can't be built"),
+        (no_colors, "does not fit.*network.colors"),
         (no_options, "can't be built"),
     ],
 )
