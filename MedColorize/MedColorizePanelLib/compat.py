@@ -98,6 +98,9 @@ def environmentForWork(isExternal):
         environment.insert(name, variables[name])
     environment.insert("PYTHONUNBUFFERED", "1")
     environment.insert("PYTHONIOENCODING", "utf-8")
+    if not environment.contains("OPENBLAS_NUM_THREADS"):
+        # The worker runs slices side by side, so each of NumPy's products keeps to one thread (app/cores.py).
+        environment.insert("OPENBLAS_NUM_THREADS", "1")
     return environment
 
 

@@ -21,6 +21,7 @@ from ..progress import CancelToken
 from . import protocol
 from .batch_case import Case, Result, give_up
 from .batch_store import Store
+from .cores import ONE_THREAD
 
 Tell = Callable[[Case, Result], None]
 OnRunning = Callable[[int], None]
@@ -137,7 +138,7 @@ def _listen(process: subprocess.Popen[str], answers: queue.Queue[Result | None])
 def environment(threads: int | None) -> dict[str, str]:
     """Of a worker: it finds the library, and keeps to its share of the cores."""
     root = str(Path(__file__).resolve().parents[2])
-    found = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    found = {**ONE_THREAD, **os.environ, "PYTHONUNBUFFERED": "1"}
     found["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     if threads:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")

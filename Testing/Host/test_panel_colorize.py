@@ -397,6 +397,15 @@ def test_model_that_needs_packages_asks_first_and_takes_no(panel: Panel, monkeyp
     assert len(panel.coloured()) == 2
 
 
+def test_worker_is_handed_one_thread_for_each_product(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    import MedColorizePanelLib.compat as compat
+
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert compat.environmentForWork(False).value("OPENBLAS_NUM_THREADS") == "1"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
+    assert compat.environmentForWork(False).value("OPENBLAS_NUM_THREADS") == "4"
+
+
 def test_models_that_come_with_it_ask_for_no_packages(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     import MedColorizePanelLib.compat as compat
 

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
 import pytest
 
 from MedColorizeLib import read_color, read_volume
+from MedColorizeLib.app import cores
 from MedColorizeLib.app.cli import COMMANDS, main
-from MedColorizeLib.app.cores import SPINS, share_cores
+from MedColorizeLib.app.cores import ONE_THREAD, SPINS, share_cores
 from MedColorizeLib.imaging.colorspaces import luma_codes
 from MedColorizeLib.imaging.windows import Window, codes
 
@@ -295,16 +297,42 @@ def test_a_reader_that_leaves_is_no_error(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "found"),
+    ("given", "loaded", "found"),
     [
-        ({}, {"GOMP_SPINCOUNT": str(SPINS), "OPENBLAS_NUM_THREADS": "1"}),
-        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "1"}),
-        ({"GOMP_SPINCOUNT": "7", "OPENBLAS_NUM_THREADS": "4"}, {"GOMP_SPINCOUNT": "7", "OPENBLAS_NUM_THREADS": "4"}),
+        ({}, (), {"GOMP_SPINCOUNT": str(SPINS), **ONE_THREAD}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, (), {"OMP_WAIT_POLICY": "ACTIVE", **ONE_THREAD}),
+        (
+            {"GOMP_SPINCOUNT": "7", "OPENBLAS_NUM_THREADS": "4"},
+            (),
+            {"GOMP_SPINCOUNT": "7", "OPENBLAS_NUM_THREADS": "4"},
+        ),
+        ({}, ("numpy",), {"GOMP_SPINCOUNT": str(SPINS)}),  # it has its threads already
     ],
 )
 def test_threads_share_the_cores_unless_the_person_chose(
-    given: dict[str, str], found: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    given: dict[str, str], loaded: tuple[str, ...], found: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
+    monkeypatch.setattr(cores, "sys", SimpleNamespace(modules=dict.fromkeys(loaded)))
     share_cores()
     assert os.environ == found
+
+
+@pytest.mark.parametrize("words", [["-m", "MedColorizeLib", "--version"], ["-c", "import MedColorizeLib.app.cli"]])
+def test_the_command_line_has_not_loaded_numpy_when_it_says_how_many_threads(
+    words: list[str], repository: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert "MedColorizeLib.app.cores" in done.stderr
+    assert "| numpy" not in done.stderr.replace(" ", "").replace("|", "| ")
+
+
+def test_processes_that_load_numpy_at_once_are_handed_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from MedColorizeLib.app.batch_pool import environment
+
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert environment(2).items() >= {**ONE_THREAD, "OMP_NUM_THREADS": "2"}.items()
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert environment(2)["OPENBLAS_NUM_THREADS"] == "3"
