@@ -271,8 +271,8 @@ class MedColorizeLogic(ScriptedLoadableModuleLogic):
         """
         if not modelKey or modelKey.startswith(("palette:", "exemplar:welsh")):
             return
-        needsNone = not (self.model(modelKey) or {}).get("needs_torch", True)
-        if not needsNone and not compat.pythonForWork()[1]:
+        needsTorch = (self.model(modelKey) or {}).get("needs_torch", True)
+        if needsTorch and not compat.pythonForWork()[1]:
             compat.ensureTorch()
             here = os.path.dirname(os.path.abspath(__file__))
             compat.ensurePackages(os.path.join(here, "Resources", "requirements.txt"))

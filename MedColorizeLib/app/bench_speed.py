@@ -136,9 +136,7 @@ def networks(
                 seconds = _seconds(lambda network=network: network(padded))  # type: ignore[misc]
             times[name] += [seconds] if turn else []  # the first turn warms up
         for name, painter in painters.items():
-            fresh = Subject(
-                gray, volume.affine, "MR"
-            )  # for nothing is left there of what the last round's network made
+            fresh = Subject(gray, volume.affine, "MR")  # nothing is left there of what the last round made
             took = _seconds(lambda painter=painter, fresh=fresh: painter.paint(fresh, chosen.start, chosen.stop))  # type: ignore[misc]
             run = _per_run(painter.net, stacks[name], settings.threads)
             times[name] += [run] if turn else []

@@ -83,12 +83,12 @@ class Scene:
         extent = [(high - low) * factor for (low, high), factor in zip(box, scale, strict=True)]
         window = [-(-max(wanted.size, int(np.ceil(size))) // wanted.divisor) * wanted.divisor for size in extent]
         center = [(low + high) / 2 * factor for (low, high), factor in zip(box, scale, strict=True)]
-        colored = tuple(
-            slice(max(part.start - round(_RIM_MM / mm), 0), min(part.stop + round(_RIM_MM / mm), n))
-            for part, mm, n in zip(mask.box, turn.mm[1:], native, strict=True)
-        )
-        if not wanted.masked:
-            colored = (slice(0, native[0]), slice(0, native[1]))
+        colored = [slice(0, n) for n in native]
+        if wanted.masked:
+            colored = [
+                slice(max(part.start - round(_RIM_MM / mm), 0), min(part.stop + round(_RIM_MM / mm), n))
+                for part, mm, n in zip(mask.box, turn.mm[1:], native, strict=True)
+            ]
         middle = (center[0], center[1])
         return cls(
             turn,

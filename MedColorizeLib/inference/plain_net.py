@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -167,10 +168,9 @@ class PlainNet:
     def _padded(self, name: str, channels: int, rows: int, columns: int) -> Array:
         """A map with one pixel of 0 around it; the same memory at each slice, for each thread."""
         size = channels * (rows + 2) * (columns + 2)
-        # Two more, which the last row's copy reads beyond the end.
         key = (name, rows, columns)
         if key not in self._held:
-            self._held[key] = np.zeros(size + 2, np.float32)
+            self._held[key] = np.zeros(size + 2, np.float32)  # two more: the last row's copy reads beyond the end
         return self._held[key][:size].reshape(channels, rows + 2, columns + 2)
 
     def _scratch(self, name: str, size: int) -> Array:
@@ -212,23 +212,19 @@ def _each(layer: Array, x: Array) -> Array:
     return out.reshape(-1, *x.shape[1:])
 
 
+@lru_cache(16)
 def _twice(size: int) -> Array:
     """(size, size / 2): the bicubic enlargement to twice the size, along one axis, ends repeated."""
-    if size not in _matrices:
-        place = (np.arange(size) + 0.5) / 2 - 0.5
-        base = np.floor(place).astype(int)
-        matrix = np.zeros((size, size // 2), np.float32)
-        for tap in (-1, 0, 1, 2):
-            away = np.abs(place - (base + tap))
-            near = (_BICUBIC + 2) * away**3 - (_BICUBIC + 3) * away**2 + 1
-            far = _BICUBIC * (away**3 - 5 * away**2 + 8 * away - 4)
-            weight = np.where(away <= 1, near, far).astype(np.float32)
-            np.add.at(matrix, (np.arange(size), np.clip(base + tap, 0, size // 2 - 1)), weight)
-        _matrices[size] = matrix
-    return _matrices[size]
-
-
-_matrices: dict[int, Array] = {}
+    place = (np.arange(size) + 0.5) / 2 - 0.5
+    base = np.floor(place).astype(int)
+    matrix = np.zeros((size, size // 2), np.float32)
+    for tap in (-1, 0, 1, 2):
+        away = np.abs(place - (base + tap))
+        near = (_BICUBIC + 2) * away**3 - (_BICUBIC + 3) * away**2 + 1
+        far = _BICUBIC * (away**3 - 5 * away**2 + 8 * away - 4)
+        weight = np.where(away <= 1, near, far).astype(np.float32)
+        np.add.at(matrix, (np.arange(size), np.clip(base + tap, 0, size // 2 - 1)), weight)
+    return matrix
 
 
 def _beside() -> int:

@@ -88,7 +88,6 @@ def resize(
     high, wide = picture.shape[0] / shape[0], picture.shape[1] / shape[1]
     box = (columns.start * wide, rows.start * high, columns.stop * wide, rows.stop * high)
     size = (columns.stop - columns.start, rows.stop - rows.start)
-
     kernel = Image.Resampling.BICUBIC if how == "cubic" else Image.Resampling.BILINEAR
     out = np.empty((*size[::-1], *picture.shape[2:]), picture.dtype)
     for channel in np.ndindex(picture.shape[2:]):
