@@ -90,10 +90,13 @@ def resize(
     size = (columns.stop - columns.start, rows.stop - rows.start)
     kernel = Image.Resampling.BICUBIC if how == "cubic" else Image.Resampling.BILINEAR
     out = np.empty((*size[::-1], *picture.shape[2:]), picture.dtype)
+    whole = np.issubdtype(picture.dtype, np.integer)
     for channel in np.ndindex(picture.shape[2:]):
         image = Image.fromarray(np.ascontiguousarray(picture[:, :, *channel], np.float32))
         made = np.asarray(image.resize(size, kernel, box))
-        out[:, :, *channel] = np.rint(made) if np.issubdtype(picture.dtype, np.integer) else made
+        if whole:  # a cubic overshoots at edges
+            made = np.rint(made).clip(np.iinfo(picture.dtype).min, np.iinfo(picture.dtype).max)
+        out[:, :, *channel] = made
     return out
 
 
