@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from ..imaging.atomic import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_DRAWING = 20
+"""Curves are drawn at most so often that the run spends one second in so many on them; always at its end."""
 
 
 class Table:
@@ -77,6 +81,7 @@ class Journal:
         self.log = Table(run / "log.csv", iteration)
         self.validation = Table(run / "validation.csv", iteration)
         self._events = SummaryWriter(str(run / "events"), purge_step=iteration + 1)
+        self._draw_next = 0.0
 
     def losses(self, iteration: int, figures: Mapping[str, float]) -> None:
         """A line of log.csv, and the same to TensorBoard."""
@@ -85,11 +90,12 @@ class Journal:
             self._events.add_scalar(f"train/{name}", value, iteration)
 
     def validated(self, iteration: int, figures: Mapping[str, float]) -> None:
-        """A line of validation.csv, TensorBoard, and new curves."""
+        """A line of validation.csv, TensorBoard, and new curves where the last are old enough."""
         self.validation.add({"iteration": iteration, **figures})
         for name, value in figures.items():
             self._events.add_scalar(f"validation/{name}", value, iteration)
-        self.draw()
+        if time.monotonic() >= self._draw_next:
+            self.draw()
 
     def samples(self, iteration: int, pictures: Mapping[str, Tensor]) -> None:
         """A sheet of pictures: one column each, one row a slice."""
@@ -101,7 +107,10 @@ class Journal:
 
     def draw(self) -> None:
         """Redraw curves.png from the two tables."""
+        began = time.monotonic()
         draw_curves(self.log.rows, self.validation.rows, self.run / "curves.png")
+        ended = time.monotonic()
+        self._draw_next = ended + _DRAWING * (ended - began)
 
     def close(self) -> None:
         """Draw once more; TensorBoard's file is complete after this."""
