@@ -8,6 +8,7 @@ Colour that would leave the gamut gives up chroma, never luma.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ BALANCED_CODES = 8
 _AT_ONCE = 1 << 16
 _LEAST = np.float32(1e-6)
 _RED, _GREEN, _BLUE = (np.float32(weight) for weight in LUMA)
+_RED_IN_GREEN, _BLUE_IN_GREEN = np.float32(LUMA[0] / LUMA[1]), np.float32(LUMA[2] / LUMA[1])
 
 
 def fit_gamut(
@@ -36,12 +38,57 @@ def fit_gamut(
         outside = ((proposal < -0.5) | (proposal > 255.5)).any(axis=-1)
         return np.clip(np.rint(proposal), 0, 255).astype(np.uint8), np.asarray(outside)
     colors, overflowed = np.empty(proposal.shape, np.uint8), np.empty(gray.shape, bool)
+    for part in _parts(gray):
+        red, green, blue = (_finite(proposal[part])[..., channel] for channel in range(3))
+        own = red * _RED + green * _GREEN + blue * _BLUE
+        target = target_luma(own, gray[part], fidelity)
+        error = _fit(red - own, blue - own, target, colors[part], overflowed[part])
+        if fidelity == "exact":
+            _mend_rounding(colors[part], gray[part], error)
+    return colors, overflowed
+
+
+def fit_chroma(
+    chroma: NDArray[np.float32], gray: NDArray[np.uint8], fidelity: Fidelity = "exact"
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """`fit_gamut` of proposals that have the luma of `gray`: of `chroma`, (2, ...), red and blue less luma."""
+    if fidelity == "free":
+        return fit_gamut(np.moveaxis(with_luma(chroma, gray), 0, -1), gray, "free")
+    colors, overflowed = np.empty((*gray.shape, 3), np.uint8), np.empty(gray.shape, bool)
+    for part in _parts(gray):
+        red, blue = (_finite(one[part]) for one in chroma)
+        error = _fit(red, blue, gray[part].astype(np.float32), colors[part], overflowed[part])
+        if fidelity == "exact":
+            _mend_rounding(colors[part], gray[part], error)
+    return colors, overflowed
+
+
+def with_luma(chroma: NDArray[np.float32], gray: NDArray[Any]) -> NDArray[np.float32]:
+    """The RGB, (3, ...), of red and blue less luma, (2, ...), at luma `gray`."""
+    red, blue = chroma
+    out = np.empty((3, *gray.shape), np.float32)
+    np.add(red, gray, out=out[0])
+    np.add(green_of(red, blue), gray, out=out[1])
+    np.add(blue, gray, out=out[2])
+    return out
+
+
+def chroma_of(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Red and blue less luma, (2, ...), of RGB whose channels come first."""
+    luma = rgb[0] * _RED + rgb[1] * _GREEN + rgb[2] * _BLUE
+    return np.stack((rgb[0] - luma, rgb[2] - luma))
+
+
+def green_of(red: NDArray[np.float32], blue: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Green less luma, given red and blue less luma: luma stays."""
+    return np.asarray(red * -_RED_IN_GREEN - blue * _BLUE_IN_GREEN)
+
+
+def _parts(gray: NDArray[np.uint8]) -> Iterator[slice]:
+    """So few voxels at once that they stay in the processor's cache."""
     each = gray[0].size if gray.ndim > 1 else 1
     step = max(1, _AT_ONCE // max(each, 1))
-    for start in range(0, len(gray) if gray.ndim else 0, step):
-        part = slice(start, start + step)
-        _fit(_finite(proposal[part]), gray[part], fidelity, colors[part], overflowed[part])
-    return colors, overflowed
+    return (slice(start, start + step) for start in range(0, len(gray) if gray.ndim else 0, step))
 
 
 def _finite(proposal: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -51,20 +98,20 @@ def _finite(proposal: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _fit(
-    proposal: NDArray[np.float32],
-    gray: NDArray[np.uint8],
-    fidelity: Fidelity,
+    red: NDArray[np.float32],
+    blue: NDArray[np.float32],
+    target: NDArray[np.float32],
     colors: NDArray[np.uint8],
     overflowed: NDArray[np.bool_],
-) -> None:
-    """So few voxels at once that they stay in the processor's cache, into `colors` and `overflowed`."""
+) -> NDArray[np.float32]:
+    """Red and blue less luma, at luma `target`, into `colors` and `overflowed`.
+
+    Returns by how much rounding has changed luma, in thousandths of a code.
+    """
     # Channel by channel and in single precision: NumPy is many times slower at working along so short an axis.
-    red, green, blue = (proposal[..., channel] for channel in range(3))
-    own = red * _RED + green * _GREEN + blue * _BLUE
-    target = target_luma(own, gray, fidelity)
-    chroma = [red - own, green - own, blue - own]
-    top = np.maximum(np.maximum(chroma[0], chroma[1]), chroma[2])
-    bottom = np.minimum(np.minimum(chroma[0], chroma[1]), chroma[2])
+    green = green_of(red, blue)
+    top = np.maximum(np.maximum(red, green), blue)
+    bottom = np.minimum(np.minimum(red, green), blue)
     # How much of the chroma there is room for; all of it where there is none.
     kept = np.minimum(
         (255 + _LEAST - target) / np.maximum(top, _LEAST), (target + _LEAST) / np.maximum(-bottom, _LEAST)
@@ -72,17 +119,15 @@ def _fit(
     np.minimum(kept, 1, out=kept)
     np.less(kept, 0.9, out=overflowed)
     error = target * np.float32(-1000)
-    for channel, thousandths in enumerate((299, 587, 114)):
-        fitted = chroma[channel]
-        fitted *= kept
+    for channel, (one, thousandths) in enumerate(((red, 299), (green, 587), (blue, 114))):
+        fitted = one * kept
         fitted += target
         np.rint(fitted, out=fitted)
         np.clip(fitted, 0, 255, out=fitted)
         colors[..., channel] = fitted
         fitted *= np.float32(thousandths)
         error += fitted
-    if fidelity == "exact":
-        _mend_rounding(colors, gray, error)
+    return error
 
 
 def target_luma(own: NDArray[Any], gray: NDArray[Any], fidelity: Fidelity) -> NDArray[np.float32]:

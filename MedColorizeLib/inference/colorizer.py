@@ -19,12 +19,12 @@ from .. import __version__
 from ..errors import UsageError
 from ..imaging.foreground import SoftMask, soft_mask
 from ..imaging.label_grid import labels_on
-from ..imaging.luma import FIDELITIES, Fidelity, fit_gamut
+from ..imaging.luma import FIDELITIES, Fidelity, fit_chroma, fit_gamut
 from ..imaging.scan import ColorHeader
 from ..imaging.volume import ColorVolume, LabelVolume, Volume
 from ..imaging.windows import Window, choose_window, codes, count_non_finite, modality_of
 from ..progress import CancelToken, OnProgress, Progress, track
-from .painter import Painter, SlabPainter, Subject, TablePainter
+from .painter import ChromaPainter, Painter, SlabPainter, Subject, TablePainter
 from .palette import default_palette, load_palette
 from .tables import ColorTable
 
@@ -254,6 +254,8 @@ class _PaintWork:
         self._subject = Subject(_gray(volume, window), volume.affine, modality_of(volume), labels)
         self._painter, self._fidelity, self._cancel = painter, fidelity, cancel
         self._box = box
+        by_chroma = isinstance(painter, ChromaPainter) and (painter.keeps_luma or fidelity == "exact")
+        self._chroma = cast(ChromaPainter, painter) if by_chroma else None
         self.uncertainty: NDArray[np.float32] | None = None
 
     def make(
@@ -270,14 +272,18 @@ class _PaintWork:
         if self.uncertainty is not None:
             held = slice(0, stop - start)
             planes = cast("FusedPainter", self._painter)
-            proposal, self.uncertainty[start:stop] = planes.paint_unsure(self._subject, start, stop, self._cancel)
+            proposal, self.uncertainty[start:stop] = planes.chroma_unsure(self._subject, start, stop, self._cancel)
         elif len(found := np.flatnonzero(inside.any(axis=(1, 2)))):
             held = slice(int(found[0]), int(found[-1]) + 1)
-            proposal = self._painter.paint(self._subject, start + held.start, start + held.stop, self._cancel)
+            propose = self._chroma.chroma if self._chroma else self._painter.paint
+            proposal = propose(self._subject, start + held.start, start + held.stop, self._cancel)
         else:
             return gray, overflowed
         part = (held, *self._box)
-        out[part], overflowed[part] = fit_gamut(proposal[:, *self._box], gray[part], self._fidelity)
+        if self._chroma:
+            out[part], overflowed[part] = fit_chroma(proposal[:, :, *self._box], gray[part], self._fidelity)
+        else:
+            out[part], overflowed[part] = fit_gamut(proposal[:, *self._box], gray[part], self._fidelity)
         return gray, overflowed
 
     def likeness(self) -> Comparison | None:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundles.folder import InputFrame
-from ..imaging.colorspaces import LUMA
 from ..imaging.foreground import SoftMask, soft_mask
+from ..imaging.luma import chroma_of, with_luma
 from ..imaging.windows import Window
 from ..training import frame
 from .painter import Subject
@@ -57,7 +57,7 @@ class Scene:
     center: tuple[float, float]
     colored: tuple[slice, slice]
     """Rows and columns of the slice's own pixels that may get colour."""
-    whole: NDArray[np.uint8] | None = None
+    whole: NDArray[Any] | None = None
     """All slices coloured, where the plane lies across the array's slabs."""
     file: Any = None
     kept: dict[int, Future[NDArray[np.float32] | None]] = field(default_factory=dict)
@@ -136,47 +136,47 @@ class Scene:
     def back(self, rgb: NDArray[np.float32] | None, n: int) -> NDArray[np.float32]:
         """The network's (3, H, W) in 0..255 on slice `n`'s own pixels; where there is none the slice stays gray.
 
-        Where the network saw another pixel size, only its chroma comes back (bicubic, as measured best): the luma is
-        the slice's own, which no resampling has softened.
+        Where the network saw another pixel size, only its chroma comes back: the luma is the slice's own, which no
+        resampling has softened.
         """
         own = self.gray[n]
+        if rgb is None or self.shape != own.shape:
+            return with_luma(self.chroma_back(None if rgb is None else chroma_of(rgb), n), own)
         out = np.empty((3, *own.shape), np.float32)
         out[:] = own
-        if rgb is None:
-            return out
-        start = [int(np.floor(self.center[a] - self.window[a] / 2 + 0.5)) for a in range(2)]
-        inner = [slice(max(start[a], 0), min(start[a] + self.window[a], self.shape[a])) for a in range(2)]
-        seen = rgb[:, *(slice(inner[a].start - start[a], inner[a].stop - start[a]) for a in range(2))]
-        if self.shape == own.shape:
-            out[:, *inner] = seen
-            return out
-        luma, chroma = plane_luma(seen), np.zeros(self.shape, np.float32)
-        for channel in (0, 2):
-            chroma[*inner] = seen[channel] - luma
-            difference = frame.resize(chroma, (own.shape[0], own.shape[1]), "cubic", self.colored)
-            out[channel, *self.colored] += difference
-            # Red, green and blue differ from luma such that luma stays.
-            difference *= np.float32(LUMA[channel] / LUMA[1])
-            out[1, *self.colored] -= difference
+        here, there = self._overlap()
+        out[:, *here] = rgb[:, *there]
         return out
 
+    def chroma_back(self, chroma: NDArray[np.float32] | None, n: int) -> NDArray[np.float32]:
+        """The network's red and blue less luma, (2, H, W), on slice `n`'s own pixels: bicubic, as measured best."""
+        out = np.zeros((2, *self.gray[n].shape), np.float32)
+        if chroma is None:
+            return out
+        here, there = self._overlap()
+        if self.shape == out.shape[1:]:
+            out[:, *here] = chroma[:, *there]
+            return out
+        seen = np.zeros(self.shape, np.float32)
+        for one, resized in zip(chroma, out, strict=True):
+            seen[*here] = one[there]
+            resized[*self.colored] = frame.resize(seen, resized.shape, "cubic", self.colored)
+        return out
+
+    def _overlap(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """What the slice, at the network's pixel size, and the window have in common: in the one, in the other."""
+        here, there = [], []
+        for axis in range(2):
+            start = int(np.floor(self.center[axis] - self.window[axis] / 2 + 0.5))
+            low, high = max(start, 0), min(start + self.window[axis], self.shape[axis])
+            here.append(slice(low, high))
+            there.append(slice(low - start, high - start))
+        return (here[0], here[1]), (there[0], there[1])
+
     def undo(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One (3, rows, columns) slice in the array's own order of its two in-plane axes."""
+        """One (C, rows, columns) slice in the array's own order of its two in-plane axes."""
         turned = picture[:, :: -1 if self.turn.flips[1] else 1, :: -1 if self.turn.flips[2] else 1]
         return turned if self.turn.axes[1] < self.turn.axes[2] else turned.transpose(0, 2, 1)
-
-
-def plane_luma(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The luma of one picture whose channels come first, (3, H, W)."""
-    return slices_luma(rgb[None])[0]
-
-
-def slices_luma(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The luma of pictures whose channels come first, (N, 3, H, W), in single precision."""
-    out = rgb[:, 0] * np.float32(LUMA[0])
-    out += rgb[:, 1] * np.float32(LUMA[1])
-    out += rgb[:, 2] * np.float32(LUMA[2])
-    return np.asarray(out)
 
 
 def box_mean(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ from ..bundles.folder import Bundle, read_bundle
 from ..bundles.likeness import Comparison, Figures, of_other_modality
 from ..errors import ModelError
 from ..imaging.foreground import soft_mask
+from ..imaging.luma import chroma_of, with_luma
 from ..imaging.volume import Volume
 from ..imaging.windows import modality_of
 from ..progress import CancelToken
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = 256 << 20
 """A whole coloured volume that is larger (other planes than the array's own) is kept in a temporary file."""
+_CHROMA_PARTS = 64
 _WIDEST = 1.25
 """Bodies up to so many times as wide as a training picture are coloured: heads of 240 mm, and no thorax, at 192 mm."""
 
@@ -85,25 +87,51 @@ class NetworkPainter:
             "precision": self.net.precision,
         }
 
+    @property
+    def keeps_luma(self) -> bool:
+        """Whether what it proposes has the subject's luma, so that `chroma` says it all."""
+        return bool(self.bundle.input.every_mm)
+
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255."""
+        made = self._painted(subject, start, stop, cancel)
+        return np.moveaxis(with_luma(made, subject.gray[start:stop]) if self.keeps_luma else made, 0, -1)
+
+    def chroma(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
+        """The same proposals as red and blue less luma, (2, stop - start, J, I)."""
+        made = self._painted(subject, start, stop, cancel)
+        return made if self.keeps_luma else chroma_of(made)
+
+    def _painted(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None) -> NDArray[np.float32]:
+        """Red and blue less luma, (2, slices, J, I), or RGB, (3, slices, J, I), where luma is not the subject's own.
+
+        Channel by channel in memory: so they come, and so the luminance lock takes them.
+        """
         scene = self._scene(subject)
-        # Channel by channel in memory: so they come, and so the luminance lock takes them.
-        out = np.empty((stop - start, 3, *subject.gray.shape[1:]), np.float32)
+        out = np.empty((self._channels, stop - start, *subject.gray.shape[1:]), np.float32)
         if scene.turn.axes[0] == 0:
             count = scene.gray.shape[0]
             for k in range(start, stop):
                 if cancel:
                     cancel.check()
                 n, onward = (count - 1 - k, -1) if scene.turn.flips[0] else (k, 1)
-                out[k - start] = scene.undo(self._slice(scene, n, onward))
-            return np.moveaxis(out, 1, -1)
+                out[:, k - start] = scene.undo(self._slice(scene, n, onward))
+            return out
         if scene.whole is None:
             self._paint_whole(scene, cancel)
         assert scene.whole is not None
-        for channel in range(3):
-            out[:, channel] = scene.turn.undo(scene.whole[channel])[start:stop]
-        return np.moveaxis(out, 1, -1)
+        for one, whole in zip(out, scene.whole, strict=True):
+            np.divide(scene.turn.undo(whole)[start:stop], self._parts, out=one, dtype=np.float32)
+        return out
+
+    @property
+    def _channels(self) -> int:
+        return 2 if self.keeps_luma else 3
+
+    @property
+    def _parts(self) -> int:
+        """Into how many parts a code is divided where a whole volume is kept: chroma needs them, and its sign."""
+        return _CHROMA_PARTS if self.keeps_luma else 1
 
     def across(self, subject: Subject) -> int:
         """How many slices lie across the array's slabs and so must be painted before the first slab; 0 if none do."""
@@ -117,18 +145,19 @@ class NetworkPainter:
             self._paint_whole(scene, cancel, tell)
 
     def _paint_whole(self, scene: Scene, cancel: CancelToken | None, tell: Callable[[], None] | None = None) -> None:
-        """All slices of a plane across the array's slabs, as codes: computed once, then handed out by slab."""
-        shape = (3, *scene.gray.shape)
-        if int(np.prod(shape)) > _IN_MEMORY:
+        """All slices of a plane across the array's slabs, in whole numbers: made once, then handed out by slab."""
+        shape, kind = (self._channels, *scene.gray.shape), np.dtype(np.int16 if self.keeps_luma else np.uint8)
+        if int(np.prod(shape)) * kind.itemsize > _IN_MEMORY:
             scene.file = tempfile.TemporaryFile(prefix="medcolorize-")  # noqa: SIM115 - lives as long as the scene
-            whole: NDArray[np.uint8] = np.memmap(scene.file, np.uint8, "w+", shape=shape)
+            whole: NDArray[Any] = np.memmap(scene.file, kind, "w+", shape=shape)
         else:
-            whole = np.empty(shape, np.uint8)
+            whole = np.empty(shape, kind)
         for n in range(len(scene.gray)):
             if cancel:
                 cancel.check()
             made = self._slice(scene, n, 1)
-            np.clip(made, 0, 255, out=made)
+            np.clip(made, 0 if kind == np.uint8 else -255, 255, out=made)
+            made *= self._parts
             np.rint(made, out=whole[:, n], casting="unsafe")
             if tell:
                 tell()
@@ -144,12 +173,12 @@ class NetworkPainter:
         return scene
 
     def _slice(self, scene: Scene, n: int, onward: int) -> NDArray[np.float32]:
-        """One slice in the plane's order, (3, rows, columns) in 0..255; the next will be `n + onward`."""
+        """One slice in the plane's order, (channels, rows, columns); the next will be `n + onward`."""
         every = self.bundle.input.every_mm
         if self._pool:
             self._look_ahead(scene, n, onward)
-        seen = shared(scene, n, every, partial(self._seen, scene)) if every else self._seen(scene, n)
-        return scene.back(seen, n)
+        seen = partial(self._seen, scene)
+        return scene.chroma_back(shared(scene, n, every, seen), n) if every else scene.back(seen(n), n)
 
     def _look_ahead(self, scene: Scene, n: int, onward: int) -> None:
         """Begin the network on what this slice and the next want, until there is enough to do."""

@@ -6,7 +6,7 @@ A painter knows nothing of windows, luma, alpha or files: the `Colorizer` does t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,4 +64,18 @@ class SlabPainter(Painter, Protocol):
 
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255; their chroma is what counts when luma is locked."""
+        ...
+
+
+@runtime_checkable
+class ChromaPainter(SlabPainter, Protocol):
+    """A `SlabPainter` that can leave out luma, which most methods take from the subject."""
+
+    @property
+    def keeps_luma(self) -> bool:
+        """Whether what it proposes has the subject's luma, so that `chroma` says it all."""
+        ...
+
+    def chroma(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
+        """The proposals of `paint` as red and blue less luma, (2, stop - start, J, I)."""
         ...

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..imaging.colordiff import mean_pairwise_difference
-from ..imaging.luma import fit_gamut
+from ..imaging.luma import chroma_of, fit_chroma, with_luma
 from ..progress import CancelToken, OnProgress, Progress
-from .framing import slices_luma
-from .painter import SlabPainter, Subject
+from .painter import ChromaPainter, SlabPainter, Subject
 
 if TYPE_CHECKING:
     from ..bundles.likeness import Comparison
@@ -57,36 +56,34 @@ class FusedPainter:
     def _networks(self) -> list[Any]:
         return [painter for painter in self.painters if hasattr(painter, "prepare")]
 
+    keeps_luma = True
+
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255."""
-        gray = subject.gray[start:stop, None]
-        total = np.zeros((len(gray), 3, *gray.shape[2:]), np.float32)
-        for chroma in self._chromas(subject, start, stop, cancel):
-            total += chroma
-        return self._mean(total, gray)
+        return np.moveaxis(with_luma(self.chroma(subject, start, stop, cancel), subject.gray[start:stop]), 0, -1)
 
-    def paint_unsure(
+    def chroma(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
+        """Red and blue less luma, (2, stop - start, J, I)."""
+        each = self._chromas(subject, start, stop, cancel)
+        total = next(each).copy()
+        for chroma in each:
+            total += chroma
+        total /= len(self.painters)
+        return total
+
+    def chroma_unsure(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """`paint` and `disagreement` at once: every network runs once."""
-        gray = subject.gray[start:stop, None]
-        total = np.zeros((len(gray), 3, *gray.shape[2:]), np.float32)
-        colors = []
-        for chroma in self._chromas(subject, start, stop, cancel):
-            total += chroma
-            colors.append(fit_gamut(np.moveaxis(chroma + gray, 1, -1), gray[:, 0])[0])
-        return self._mean(total, gray), mean_pairwise_difference(colors)
-
-    def _mean(self, total: NDArray[np.float32], gray: NDArray[np.uint8]) -> NDArray[np.float32]:
-        total /= len(self.painters)
-        total += gray
-        return np.moveaxis(total, 1, -1)
+        """`chroma` and `disagreement` at once: every network runs once."""
+        each = list(self._chromas(subject, start, stop, cancel))
+        colors = [fit_chroma(chroma, subject.gray[start:stop])[0] for chroma in each]
+        return sum(each[1:], each[0]) / np.float32(len(each)), mean_pairwise_difference(colors)
 
     def disagreement(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
     ) -> NDArray[np.float32]:
         """How far the planes' colours lie apart, (stop - start, J, I): mean CIEDE2000 over their pairs, luma kept."""
-        return self.paint_unsure(subject, start, stop, cancel)[1]
+        return self.chroma_unsure(subject, start, stop, cancel)[1]
 
     def map_disagreement(
         self, subject: Subject, on_progress: OnProgress | None = None, cancel: CancelToken | None = None
@@ -113,10 +110,12 @@ class FusedPainter:
     def _chromas(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None
     ) -> Iterator[NDArray[np.float32]]:
-        """The chroma of each painter's proposal, (slices, 3, J, I), one after the other."""
+        """The chroma of each painter's proposal, (2, slices, J, I), one after the other."""
         for painter in self.painters:
-            rgb = np.moveaxis(painter.paint(subject, start, stop, cancel), -1, 1)
-            yield rgb - slices_luma(rgb)[:, None]
+            if isinstance(painter, ChromaPainter):
+                yield painter.chroma(subject, start, stop, cancel)
+            else:
+                yield chroma_of(np.moveaxis(painter.paint(subject, start, stop, cancel), -1, 0))
 
 
 def three_planes(painter: NetworkPainter) -> FusedPainter:

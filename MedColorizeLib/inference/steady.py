@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..imaging.colorspaces import LUMA
-from .framing import Plan, Scene, box_mean, plane_luma
+from ..imaging.luma import chroma_of
+from .framing import Plan, Scene, box_mean
 
 REACH = 1.5
 """Slices nearer than so many times the distance between two runs of the network take part."""
@@ -27,8 +27,6 @@ _APART = 2
 """Pixels between the places within a slice that share: the network's chroma has half the resolution."""
 _RIM_MM = 2.5
 """How far colour goes on beyond the body that the network was shown: its outline fades over about as much."""
-_RED_IN_GREEN, _BLUE_IN_GREEN = (np.float32(LUMA[channel] / LUMA[1]) for channel in (0, 2))
-"""Red and blue less luma as green must make up for them."""
 _BESIDE = np.exp(-np.array([0.0, 1.0, 2.0]) / 2)
 """Weight by squared distance, in steps of `_APART`."""
 _LONELY, _FEW = 0.05, 0.08
@@ -40,7 +38,7 @@ _ALIKE = (np.exp(-((np.arange(256) / _LEVELS) ** 2)) + 1e-4).astype(np.float32)
 def shared(
     scene: Scene, n: int, every_mm: float, seen: Callable[[int], NDArray[np.float32] | None]
 ) -> NDArray[np.float32] | None:
-    """Slice `n` in the network's window, (3, H, W) in 0..255; None where there is only air.
+    """The chroma of slice `n` in the network's window, (2, H, W); None where there is only air.
 
     `seen` runs the network on a slice; what it made is kept in the scene while slices around may want it.
     """
@@ -59,12 +57,8 @@ def shared(
         weights += weight
         for one, other in zip(total, chroma, strict=True):
             one += weight * other
-    blue, red = total / np.maximum(weights, 1e-9)
-    out = np.empty((3, *codes.shape), np.float32)
-    np.add(codes, red, out=out[0])
-    np.subtract(codes, _RED_IN_GREEN * red + _BLUE_IN_GREEN * blue, out=out[1])
-    np.add(codes, blue, out=out[2])
-    return out
+    total /= np.maximum(weights, 1e-9)
+    return total
 
 
 def planned(scene: Scene, n: int, every_mm: float) -> Plan | None:
@@ -109,13 +103,12 @@ def _distances(scene: Scene, every_mm: float) -> tuple[float, float, int, int]:
 
 
 def _chroma(scene: Scene, m: int, seen: Callable[[int], NDArray[np.float32] | None]) -> NDArray[np.float32]:
-    """What slice `m` gives to those around it, (2, H, W): blue and red less luma."""
+    """What slice `m` gives to those around it, (2, H, W): red and blue less luma."""
     if m not in scene.keys:
         rgb = seen(m)
         assert rgb is not None, "no slice of air is planned"
         codes = scene.framed(m).codes
-        luma = plane_luma(rgb)
-        chroma = np.stack([rgb[2] - luma, rgb[0] - luma])
+        chroma = chroma_of(rgb)
         if scene.masked:
             pixel = scene.turn.mm[1] * scene.gray.shape[1] / scene.shape[0]
             chroma = _beyond(chroma, codes > 0, round(_RIM_MM / pixel))

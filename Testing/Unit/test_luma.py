@@ -18,7 +18,7 @@ from MedColorizeLib.imaging.colorspaces import (
     ycbcr_to_rgb,
     yuv_to_rgb,
 )
-from MedColorizeLib.imaging.luma import BALANCED_CODES, fit_gamut, shade
+from MedColorizeLib.imaging.luma import BALANCED_CODES, FIDELITIES, chroma_of, fit_chroma, fit_gamut, shade, with_luma
 
 PIXELS = st.integers(1, 60)
 
@@ -54,6 +54,21 @@ def test_balanced_stays_within_its_codes(data: st.DataObject) -> None:
     assert np.abs(luma_codes(colors).astype(int) - gray).max() <= BALANCED_CODES
 
 
+@settings(deadline=None)
+@given(st.data())
+def test_chroma_alone_is_fitted_as_the_colours_that_it_makes_of_gray(data: st.DataObject) -> None:
+    n = data.draw(PIXELS)
+    chroma = data.draw(hnp.arrays(np.float32, (2, n), elements=st.floats(-300, 300, width=32)))
+    gray = data.draw(hnp.arrays(np.uint8, n))
+    rgb = with_luma(chroma, gray)
+    np.testing.assert_allclose(luma(rgb.T), gray, atol=1e-3)
+    np.testing.assert_allclose(chroma_of(rgb), chroma, atol=1e-3)
+    for fidelity in FIDELITIES:
+        colors, expected = fit_chroma(chroma, gray, fidelity)[0], fit_gamut(rgb.T, gray, fidelity)[0]
+        assert np.abs(colors.astype(int) - expected).max() <= 1  # rounded at another last digit
+    np.testing.assert_array_equal(luma_codes(fit_chroma(chroma, gray, "exact")[0]), gray)
+
+
 def test_free_is_the_proposal() -> None:
     proposal = np.array([[10.2, 20.7, 300.0], [0, 128, 255]])
     colors, clipped = fit_gamut(proposal, np.zeros(2, np.uint8), "free")
@@ -72,6 +87,8 @@ def test_overflow_is_paid_in_chroma_and_counted() -> None:
 def test_non_finite_proposals_do_not_spread() -> None:
     proposal = np.array([[np.nan, 1, 2], [np.inf, 0, 0]])
     colors, _ = fit_gamut(proposal, np.array([7, 90], np.uint8), "exact")
+    np.testing.assert_array_equal(luma_codes(colors), [7, 90])
+    colors, _ = fit_chroma(np.array([[np.nan, 1], [0, -np.inf]], np.float32), np.array([7, 90], np.uint8))
     np.testing.assert_array_equal(luma_codes(colors), [7, 90])
 
 
