@@ -28,6 +28,8 @@ PLANES = ("axial", "coronal", "sagittal")
 class FusedPainter:
     """The mean of several painters' chroma, on the subject's own luma (`inference.painter.SlabPainter`)."""
 
+    keeps_luma = True
+
     def __init__(self, painters: Sequence[SlabPainter], judge: NetworkPainter | None = None) -> None:
         """`judge`: which of them saw the plane that training showed most, and so tells likeness."""
         if len(painters) < 2:
@@ -56,8 +58,6 @@ class FusedPainter:
     def _networks(self) -> list[Any]:
         return [painter for painter in self.painters if hasattr(painter, "prepare")]
 
-    keeps_luma = True
-
     def paint(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """RGB proposals (stop - start, J, I, 3) in 0..255."""
         return np.moveaxis(with_luma(self.chroma(subject, start, stop, cancel), subject.gray[start:stop]), 0, -1)
@@ -65,7 +65,7 @@ class FusedPainter:
     def chroma(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """Red and blue less luma, (2, stop - start, J, I)."""
         each = self._chromas(subject, start, stop, cancel)
-        total = next(each).copy()
+        total = next(each) + next(each)
         for chroma in each:
             total += chroma
         total /= len(self.painters)
