@@ -26,12 +26,21 @@ from ..errors import ModelError
 from .torch_net import out_of_memory
 
 Array = NDArray[np.float32]
+Part = tuple[slice, slice]
+"""Rows and columns of a map."""
 _COPIED = 800_000
 """Values copied for one matrix product: few enough to stay in a core's cache."""
 _BICUBIC = -0.75
 """The slope of torch's bicubic kernel."""
 _MOST = 8
 """Slices that are run at once; painting can't keep up with more."""
+_SAY = 4
+"""As many pixels of the half-size maps around a body are worked out with it: what lies beyond is air to the first two
+levels, and has no say in the body's colours above them."""
+_WORTH = 0.9
+"""Larger parts of a window are not worth telling apart."""
+_AIRS = 4
+"""Shapes of windows whose air is kept."""
 _COUNTS = hasattr(os, "sched_getaffinity")
 _LARGEST = 4096
 """Channels beyond which metadata make no sense."""
@@ -59,6 +68,8 @@ class PlainNet:
         self._colors = np.ascontiguousarray(tensors["network.colors"].T, np.float32)
         self._name = name
         self._space = threading.local()
+        self._airs: dict[tuple[int, ...], dict[str, Array]] = {}
+        self._lock = threading.Lock()
         self.notes: list[str] = []
         self.ahead = _beside()
         """A slice takes one core, so as many run beside the painting."""
@@ -87,32 +98,106 @@ class PlainNet:
             raise out_of_memory(self._name, stack) from error
 
     def _colors_of(self, stack: Array) -> Array:
-        k, rows, columns = stack.shape
-        x = self._padded("in", 4 * k, rows // 2, columns // 2)
-        for channel in range(4 * k):
-            slice_, place = divmod(channel, 4)
-            x[channel, 1:-1, 1:-1] = stack[slice_, place // 2 :: 2, place % 2 :: 2]
-        maps = [self._convolved("stem", x, self._stem)]
-        for n, (first, second) in enumerate(self._down):
-            x = self._convolved(f"first {n}", maps[-1], first, stride=2)
-            maps.append(self._convolved(f"second {n}", x, second))
+        rows, columns = stack.shape[1:]
+        part = self._part(stack)
+        maps = self._encoded(stack, part)
         x = maps.pop()
         for n in reversed(range(len(self._up))):
             skip = maps.pop()
-            lifted = self._padded(f"lifted {n}", len(skip), x.shape[1] - 2, x.shape[2] - 2)
-            np.maximum(_each(self._lift[n], _inner(x)), 0, out=_inner(lifted))
+            lifted = self._lifted(n, x, _at(part, 2) if part and n == 1 else None)
             x = self._convolved(f"up {n}", skip, self._up[n][0], enlarged=(lifted, self._up[n][1]))
         chroma = self._chroma(_inner(x))
+        down, across = part or (slice(0, rows // 2), slice(0, columns // 2))
+        here = (slice(2 * down.start, 2 * down.stop), slice(2 * across.start, 2 * across.stop))
         # To full resolution as training did it, row by row and column by column.
-        blue, red = np.matmul(np.matmul(_twice(rows), chroma), _twice(columns).T)
-        luma = stack[k // 2]
+        blue, red = np.matmul(np.matmul(_twice(rows)[here[0], down], chroma), _twice(columns)[here[1], across].T)
         out = np.empty((3, rows, columns), np.float32)
-        np.add(luma, np.float32(1.402) * red, out=out[0])
-        np.subtract(luma, np.float32(0.344136) * blue + np.float32(0.714136) * red, out=out[1])
-        np.add(luma, np.float32(1.772) * blue, out=out[2])
+        out[:] = stack[len(stack) // 2]
+        colored = out[:, *here]
+        colored[0] += np.float32(1.402) * red
+        colored[1] -= np.float32(0.344136) * blue + np.float32(0.714136) * red
+        colored[2] += np.float32(1.772) * blue
         np.clip(out, -1, 1, out=out)
         out += 1
         out *= 127.5
+        return out
+
+    def _part(self, stack: Array) -> Part | None:
+        """What of the half-size maps shows more than air, and as much around it as it has a say in; None for all.
+
+        Multiples of 4, so that the next two levels have it too.
+        """
+        if len(self._up) < 2:
+            return None
+        seen = stack > -1
+        part, share = [], 1.0
+        for axis in (1, 2):
+            found, size = np.flatnonzero(seen.any(axis=(0, 3 - axis))), stack.shape[axis] // 2
+            if not len(found):
+                return None
+            low, high = int(found[0]) // 2 - _SAY, int(found[-1]) // 2 + 1 + _SAY
+            part.append(slice(max(low // 4 * 4, 0), min(-(-high // 4) * 4, size)))
+            share *= (part[-1].stop - part[-1].start) / size
+        return (part[0], part[1]) if share < _WORTH else None
+
+    def _encoded(self, stack: Array, part: Part | None) -> list[Array]:
+        """The maps of all levels, the finest first, padded: of the first two levels only the part."""
+        fine = self._fine(stack, part)
+        maps = [fine["stem"], x := fine["second 0"]] if self._down else [fine["stem"]]
+        if part:
+            air, x = x, self._padded("all", len(x), stack.shape[1] // 4, stack.shape[2] // 4)
+            x[:] = self._air(stack.shape)["second 0"]
+            _inner(x)[:, *_at(part, 1)] = _inner(air)
+        for n, (first, second) in enumerate(self._down[1:], 1):
+            x = self._convolved(f"first {n}", x, first, stride=2)
+            maps.append(x := self._convolved(f"second {n}", x, second))
+        return maps
+
+    def _fine(self, stack: Array, part: Part | None) -> dict[str, Array]:
+        """The maps of the first two levels by name; around a part they are those of air."""
+        k, rows, columns = stack.shape
+        down, across = part or (slice(0, rows // 2), slice(0, columns // 2))
+
+        def around(name: str, level: int) -> Array | None:
+            if part is None:
+                return None
+            down, across = _at(part, level)
+            return self._air(stack.shape)[name][:, down.start : down.stop + 2, across.start : across.stop + 2]
+
+        x = self._padded("in", 4 * k, down.stop - down.start, across.stop - across.start, around("in", 0))
+        for channel in range(4 * k):
+            slice_, place = divmod(channel, 4)
+            x[channel, 1:-1, 1:-1] = stack[slice_, place // 2 :: 2, place % 2 :: 2][down, across]
+        out = {"in": x, "stem": self._convolved("stem", x, self._stem, around=around("stem", 0))}
+        for first, second in self._down[:1]:
+            x = self._convolved("first 0", out["stem"], first, stride=2, around=around("first 0", 1))
+            out["first 0"] = x
+            out["second 0"] = self._convolved("second 0", x, second, around=around("second 0", 1))
+        return out
+
+    def _air(self, shape: tuple[int, ...]) -> dict[str, Array]:
+        """The first two levels' maps of nothing but air, which they show wherever no body is near."""
+        with self._lock:
+            if shape not in self._airs:
+                if len(self._airs) >= _AIRS:
+                    del self._airs[next(iter(self._airs))]
+                air = self._fine(np.full(shape, -1, np.float32), None)
+                self._airs[shape] = {name: each.copy() for name, each in air.items()}
+            return self._airs[shape]
+
+    def _lifted(self, n: int, x: Array, part: Part | None) -> Array:
+        """A map, or that part of it, brought to the channels of the level above, padded: by what is beside the part."""
+        if part is None:
+            out = self._padded(f"lifted {n}", len(self._lift[n]), x.shape[1] - 2, x.shape[2] - 2)
+            np.maximum(_each(self._lift[n], _inner(x)), 0, out=_inner(out))
+            return out
+        down, across = part
+        near = x[:, down.start : down.stop + 2, across.start : across.stop + 2]
+        out = np.maximum(_each(self._lift[n], near), 0)
+        for axis, (along, size) in enumerate(((down, x.shape[1] - 2), (across, x.shape[2] - 2)), 1):
+            for end, beyond in ((0, along.start == 0), (-1, along.stop == size)):
+                if beyond:
+                    np.moveaxis(out, axis, 0)[end] = 0
         return out
 
     def _chroma(self, x: Array) -> Array:
@@ -127,14 +212,20 @@ class PlainNet:
         return np.asarray(mixed)
 
     def _convolved(
-        self, name: str, x: Array, weight: Array, stride: int = 1, enlarged: tuple[Array, list[Array]] | None = None
+        self,
+        name: str,
+        x: Array,
+        weight: Array,
+        stride: int = 1,
+        enlarged: tuple[Array, list[Array]] | None = None,
+        around: Array | None = None,
     ) -> Array:
-        """A 3x3 convolution of a padded map and what is above 0 of it, padded.
+        """A 3x3 convolution of a padded map and what is above 0 of it, padded (`around`: by the outermost of that).
 
         `enlarged`: a map of half the size, and the kernels by which it, enlarged to nearest, adds to the sum.
         """
         rows, columns = (x.shape[1] - 2) // stride, (x.shape[2] - 2) // stride
-        out = self._padded(name, len(weight), rows, columns)
+        out = self._padded(name, len(weight), rows, columns, around)
         step = max(2, _COPIED // (weight.shape[1] * (columns + 2)) // 2 * 2)
         for first in range(0, rows, step):
             n = min(step, rows - first)
@@ -165,24 +256,31 @@ class PlainNet:
         np.matmul(weight, moved, out=product)
         return product.reshape(-1, n, wide)[..., :columns]
 
-    def _padded(self, name: str, channels: int, rows: int, columns: int) -> Array:
-        """A map with one pixel of 0 around it; the same memory at each slice, for each thread."""
+    def _padded(self, name: str, channels: int, rows: int, columns: int, around: Array | None = None) -> Array:
+        """A map with one pixel around it, 0 or the outermost of `around`; the same memory at each slice."""
+        shape = (channels, rows + 2, columns + 2)
         size = channels * (rows + 2) * (columns + 2)
-        key = (name, rows, columns)
-        if key not in self._held:
-            self._held[key] = np.zeros(size + 2, np.float32)  # two more: the last row's copy reads beyond the end
-        return self._held[key][:size].reshape(channels, rows + 2, columns + 2)
+        out = self._scratch(name, size + 2)[:size].reshape(shape)  # two more: the last row's copy reads beyond the end
+        for edge in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
+            out[edge] = 0 if around is None else around[edge]
+        return out
 
     def _scratch(self, name: str, size: int) -> Array:
-        """Room for `size` numbers, whatever they were."""
+        """Room for `size` numbers, whatever they were, for each thread."""
         if name not in self._held or self._held[name].size < size:
-            self._held[name] = np.empty(size, np.float32)
+            self._held[name] = np.zeros(size, np.float32)
         return self._held[name][:size]
 
     @property
     def _held(self) -> dict[Any, Array]:
         held: dict[Any, Array] = self._space.__dict__
         return held
+
+
+def _at(part: Part, level: int) -> Part:
+    """The part at a level of half the size, again and again."""
+    down, across = (slice(along.start >> level, along.stop >> level) for along in part)
+    return down, across
 
 
 def _inner(padded: Array) -> Array:

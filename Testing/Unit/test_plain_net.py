@@ -40,6 +40,12 @@ def by_torch(network: torch.nn.Module, stack: np.ndarray) -> np.ndarray:
         return ((network(torch.from_numpy(stack)[None])[0].clamp(-1, 1) + 1) * 127.5).numpy()
 
 
+def differs(one: np.ndarray, other: np.ndarray, stack: np.ndarray) -> float:
+    """The largest difference of two colourings where anything is to be seen: nobody shows the colour of air."""
+    assert one.shape == other.shape
+    return float(np.abs(one - other)[:, stack.max(axis=0) > -1].max(initial=0))
+
+
 def stack_of(slices: int, rows: int, columns: int, seed: int = 0) -> np.ndarray:
     """Smooth places, noise and black, as slices have them."""
     rng = np.random.default_rng(seed)
@@ -82,7 +88,7 @@ def test_the_models_that_come_with_it_give_what_they_give_in_torch(name: str) ->
         stack = stack_of(3, rows, columns)
         expected = by_torch(network, stack)
         assert np.ptp(expected[0] - expected[2]) > 5
-        assert np.abs(net(stack) - expected).max() < 1e-3
+        assert differs(net(stack), expected, stack) < 1e-3
 
 
 @settings(max_examples=15, deadline=None)
@@ -105,7 +111,42 @@ def test_any_of_its_networks_on_any_window(
         (wide * side, high * side),
     ):  # its memory is of another shape then
         stack = stack_of(slices, rows, columns, seed)
-        assert np.abs(net(stack) - by_torch(network, stack)).max() < 2e-3
+        assert differs(net(stack), by_torch(network, stack), stack) < 2e-3
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(3, 7), min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(0, 95), st.integers(1, 40)), min_size=2, max_size=2),
+    st.integers(0, 99),
+)
+def test_air_around_a_body_is_left_out_and_the_body_coloured_as_ever(
+    tmp_path_factory: pytest.TempPathFactory, widths: list[int], places: list[tuple[int, int]], seed: int
+) -> None:
+    folder = made(tmp_path_factory.mktemp("nets") / "net", 3, tuple(widths), seed)
+    _, network = load_network(folder)
+    _, net = PlainNet.load(folder)
+    for turn in (0, 1):  # the second time its memory holds another part
+        stack = np.full((3, 96, 64), -1, np.float32)
+        body = np.s_[:, *(slice(first, first + size) for first, size in (places, places[::-1])[turn])]
+        stack[body] = np.random.default_rng(seed).uniform(-0.9, 1, stack[body].shape)
+        assert differs(net(stack), by_torch(network, stack), stack) < 2e-3
+
+
+def test_less_is_worked_out_where_there_is_more_air(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, net = PlainNet.load(resources_dir() / "Bundles" / "body-ct")
+    pixels: list[int] = []
+    product = net._product
+    monkeypatch.setattr(net, "_product", lambda *a: pixels.append(a[1].size * a[3] * a[4]) or product(*a))
+    counts = []
+    for size in (192, 64):
+        stack = np.full((3, 192, 192), -1, np.float32)
+        stack[:, :size, :size] = 0.2
+        net(stack)  # the first time air is looked at too
+        pixels.clear()
+        net(stack)
+        counts.append(sum(pixels))
+    assert counts[1] < 0.7 * counts[0]
 
 
 def test_parts_of_one_product_join(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
