@@ -23,6 +23,8 @@ from .painter import Subject
 Pair = tuple[int, int]
 _RIM_MM = 4.0
 """How far around the body colour may lie."""
+_AROUND = 3
+"""Pixels around that, so that what is there shares and is resized as in a larger picture."""
 _VALUES = (np.arange(256) / 127.5 - 1).astype(np.float32)
 """Codes as networks take them."""
 
@@ -34,6 +36,8 @@ class Framed:
     codes: NDArray[np.uint8]
     values: NDArray[np.float32]
     """The same as the network takes it: -1 to 1."""
+    shown: NDArray[np.uint8]
+    """The codes of what of the window may get colour (`Scene.shown`)."""
     empty: bool
 
 
@@ -57,6 +61,8 @@ class Scene:
     center: tuple[float, float]
     colored: tuple[slice, slice]
     """Rows and columns of the slice's own pixels that may get colour."""
+    shown: tuple[slice, slice]
+    """Rows and columns of the window that these lie in, and a little around them."""
     whole: NDArray[Any] | None = None
     """All slices coloured, where the plane lies across the array's slabs."""
     file: Any = None
@@ -90,6 +96,12 @@ class Scene:
                 for part, mm, n in zip(mask.box, turn.mm[1:], native, strict=True)
             ]
         middle = (center[0], center[1])
+        shown = []
+        for part, factor, length, middle in zip(colored, scale, window, center, strict=True):
+            start = _start(length, middle)
+            low = min(max(int(part.start * factor) - _AROUND - start, 0), length)
+            high = min(int(np.ceil(part.stop * factor)) + _AROUND - start, length)
+            shown.append(slice(low, max(high, low)))
         return cls(
             turn,
             gray,
@@ -98,8 +110,9 @@ class Scene:
             wanted.slices,
             shape,
             (window[0], window[1]),
-            middle,
+            (center[0], center[1]),
             (colored[0], colored[1]),
+            (shown[0], shown[1]),
         )
 
     def framed(self, n: int) -> Framed:
@@ -111,7 +124,7 @@ class Scene:
         if self.masked:
             plane = np.where(self.inside(n), plane, np.uint8(0))
         codes = frame.crop_or_pad(frame.resize(plane, self.shape), self.window, self.center)
-        made = Framed(codes, _VALUES[codes], not codes.any())
+        made = Framed(codes, _VALUES[codes], np.ascontiguousarray(codes[self.shown]), not codes.any())
         while len(self._held) > self.slices + self.ahead:  # as many as one step to the next slice needs
             del self._held[next(iter(self._held))]
         self._held[n] = made
@@ -141,19 +154,19 @@ class Scene:
         """
         own = self.gray[n]
         if rgb is None or self.shape != own.shape:
-            return with_luma(self.chroma_back(None if rgb is None else chroma_of(rgb), n), own)
+            return with_luma(self.chroma_back(None if rgb is None else chroma_of(rgb[:, *self.shown]), n), own)
         out = np.empty((3, *own.shape), np.float32)
         out[:] = own
-        here, there = self._overlap()
+        here, there = self._overlap((slice(0, self.window[0]), slice(0, self.window[1])))
         out[:, *here] = rgb[:, *there]
         return out
 
     def chroma_back(self, chroma: NDArray[np.float32] | None, n: int) -> NDArray[np.float32]:
-        """The network's red and blue less luma, (2, H, W), on slice `n`'s own pixels: bicubic, as measured best."""
+        """Red and blue less luma of what is `shown`, (2, H, W), on slice `n`'s own pixels; bicubic is measured best."""
         out = np.zeros((2, *self.gray[n].shape), np.float32)
         if chroma is None:
             return out
-        here, there = self._overlap()
+        here, there = self._overlap(self.shown)
         if self.shape == out.shape[1:]:
             out[:, *here] = chroma[:, *there]
             return out
@@ -163,12 +176,12 @@ class Scene:
             resized[*self.colored] = frame.resize(seen, resized.shape, "cubic", self.colored)
         return out
 
-    def _overlap(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """What the slice, at the network's pixel size, and the window have in common: in the one, in the other."""
+    def _overlap(self, part: tuple[slice, slice]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """What the slice, at the network's pixel size, and a part of the window share: in the one, in the other."""
         here, there = [], []
         for axis in range(2):
-            start = int(np.floor(self.center[axis] - self.window[axis] / 2 + 0.5))
-            low, high = max(start, 0), min(start + self.window[axis], self.shape[axis])
+            start = _start(self.window[axis], self.center[axis]) + part[axis].start
+            low, high = max(start, 0), min(start + part[axis].stop - part[axis].start, self.shape[axis])
             here.append(slice(low, high))
             there.append(slice(low - start, high - start))
         return (here[0], here[1]), (there[0], there[1])
@@ -177,6 +190,11 @@ class Scene:
         """One (C, rows, columns) slice in the array's own order of its two in-plane axes."""
         turned = picture[:, :: -1 if self.turn.flips[1] else 1, :: -1 if self.turn.flips[2] else 1]
         return turned if self.turn.axes[1] < self.turn.axes[2] else turned.transpose(0, 2, 1)
+
+
+def _start(length: int, center: float) -> int:
+    """Where a window begins, in pixels of the slice as the network sees it."""
+    return int(np.floor(center - length / 2 + 0.5))
 
 
 def box_mean(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ _ALIKE = (np.exp(-((np.arange(256) / _LEVELS) ** 2)) + 1e-4).astype(np.float32)
 def shared(
     scene: Scene, n: int, every_mm: float, seen: Callable[[int], NDArray[np.float32] | None]
 ) -> NDArray[np.float32] | None:
-    """The chroma of slice `n` in the network's window, (2, H, W); None where there is only air.
+    """The chroma of what is `shown` of slice `n`, (2, H, W); None where there is only air.
 
     `seen` runs the network on a slice; what it made is kept in the scene while slices around may want it.
     """
@@ -50,7 +50,7 @@ def shared(
     for held, away in ((scene.keys, far + step), (scene.plans, scene.ahead)):
         for m in [m for m in held if abs(m - n) > away]:
             del held[m]
-    codes = scene.framed(n).codes
+    codes = scene.framed(n).shown
     total, weights = np.zeros((2, *codes.shape), np.float32), np.zeros(codes.shape, np.float32)
     for m, weight in plan:
         chroma = _chroma(scene, m, seen)
@@ -74,17 +74,17 @@ def planned(scene: Scene, n: int, every_mm: float) -> Plan | None:
     if own.empty:
         return None
     plan: Plan = []
-    weights = np.zeros(own.codes.shape, np.float32)
+    weights = np.zeros(own.shown.shape, np.float32)
     end = len(scene.gray) - 1
     for m in range(max(n - far, 0), min(n + far, end) + 1):
         # The last slice has nothing beyond it to share with.
         if (m % step == 0 or m == end) and abs(m - n) * mm < reach and scene.seen(m):
             near = np.float32(1 - abs(m - n) * mm / reach)
-            plan.append((m, (_ALIKE * near)[_difference(scene.framed(m).codes, own.codes)]))
+            plan.append((m, (_ALIKE * near)[_difference(scene.framed(m).shown, own.shown)]))
             weights += plan[-1][1]
-    lonely = np.count_nonzero((weights < _LONELY) & (own.codes > 0))
-    if n % step and n != end and lonely > _FEW * np.count_nonzero(own.codes):
-        plan.append((n, np.full(own.codes.shape, _ALIKE[0])))
+    lonely = np.count_nonzero((weights < _LONELY) & (own.shown > 0))
+    if n % step and n != end and lonely > _FEW * np.count_nonzero(own.shown):
+        plan.append((n, np.full(own.shown.shape, _ALIKE[0])))
     scene.plans[n] = plan
     return plan
 
@@ -107,8 +107,8 @@ def _chroma(scene: Scene, m: int, seen: Callable[[int], NDArray[np.float32] | No
     if m not in scene.keys:
         rgb = seen(m)
         assert rgb is not None, "no slice of air is planned"
-        codes = scene.framed(m).codes
-        chroma = chroma_of(rgb)
+        codes = scene.framed(m).shown
+        chroma = chroma_of(rgb[:, *scene.shown])
         if scene.masked:
             pixel = scene.turn.mm[1] * scene.gray.shape[1] / scene.shape[0]
             chroma = _beyond(chroma, codes > 0, round(_RIM_MM / pixel))

@@ -44,7 +44,7 @@ SYSTEMS = (
            ("options.widths=[16,32,64,128,256]", "classes=4", "learning_rate=1e-3", "data.levels=none",
             'data.labels_include=["*_tissues*"]', "data.color_include=[]", "data.color_exclude=[]",
             "data.color_validate=[]")),
-    System("colormedgan-head-mr", "colormedgan", "heads", 400, 1,
+    System("colormedgan-head-mr", "colormedgan", "heads", 1600, 1,
            (*SMALL, *VGG, "data.levels=top", "data.modality=MR"), "unet-head"),
     System("zhang", "zhang", "scans", 500, 2, ("width=16", "learning_rate=1e-3")),
     System("chromagan", "chromagan", "scans", 500, 2, ("width=16", "critic_width=16", "learning_rate=5e-4")),
