@@ -2,6 +2,7 @@
 
 Loading torch takes longer than colouring a head, and many installations (Slicer's) are without it. A convolution is one
 matrix product over a copy of its input moved into all nine places; a slice takes one core, so slices run side by side.
+What the two finest levels make of the air around a body is the same at every slice: it is worked out once.
 Not for: training, GPUs, half precision or other networks, which stay torch's.
 """
 
@@ -142,27 +143,27 @@ class PlainNet:
 
     def _encoded(self, stack: Array, part: Part | None) -> list[Array]:
         """The maps of all levels, the finest first, padded: of the first two levels only the part."""
-        fine = self._fine(stack, part)
-        maps = [fine["stem"], x := fine["second 0"]] if self._down else [fine["stem"]]
+        air = self._air(stack.shape) if part else {}
+        fine = self._fine(stack, part, air)
+        maps = [fine["stem"], *([fine["second 0"]] if self._down else [])]
+        x = maps[-1]
         if part:
-            air, x = x, self._padded("all", len(x), stack.shape[1] // 4, stack.shape[2] // 4)
-            x[:] = self._air(stack.shape)["second 0"]
-            _inner(x)[:, *_at(part, 1)] = _inner(air)
+            whole = self._padded("whole", len(x), stack.shape[1] // 4, stack.shape[2] // 4)
+            whole[:] = air["second 0"]
+            _inner(whole)[:, *_at(part, 1)] = _inner(x)
+            x = whole
         for n, (first, second) in enumerate(self._down[1:], 1):
             x = self._convolved(f"first {n}", x, first, stride=2)
             maps.append(x := self._convolved(f"second {n}", x, second))
         return maps
 
-    def _fine(self, stack: Array, part: Part | None) -> dict[str, Array]:
+    def _fine(self, stack: Array, part: Part | None, air: Mapping[str, Array]) -> dict[str, Array]:
         """The maps of the first two levels by name; around a part they are those of air."""
         k, rows, columns = stack.shape
         down, across = part or (slice(0, rows // 2), slice(0, columns // 2))
 
         def around(name: str, level: int) -> Array | None:
-            if part is None:
-                return None
-            down, across = _at(part, level)
-            return self._air(stack.shape)[name][:, down.start : down.stop + 2, across.start : across.stop + 2]
+            return _with_rim(air[name], _at(part, level)) if part else None
 
         x = self._padded("in", 4 * k, down.stop - down.start, across.stop - across.start, around("in", 0))
         for channel in range(4 * k):
@@ -181,7 +182,7 @@ class PlainNet:
             if shape not in self._airs:
                 if len(self._airs) >= _AIRS:
                     del self._airs[next(iter(self._airs))]
-                air = self._fine(np.full(shape, -1, np.float32), None)
+                air = self._fine(np.full(shape, -1, np.float32), None, {})
                 self._airs[shape] = {name: each.copy() for name, each in air.items()}
             return self._airs[shape]
 
@@ -191,13 +192,15 @@ class PlainNet:
             out = self._padded(f"lifted {n}", len(self._lift[n]), x.shape[1] - 2, x.shape[2] - 2)
             np.maximum(_each(self._lift[n], _inner(x)), 0, out=_inner(out))
             return out
-        down, across = part
-        near = x[:, down.start : down.stop + 2, across.start : across.stop + 2]
-        out = np.maximum(_each(self._lift[n], near), 0)
-        for axis, (along, size) in enumerate(((down, x.shape[1] - 2), (across, x.shape[2] - 2)), 1):
-            for end, beyond in ((0, along.start == 0), (-1, along.stop == size)):
-                if beyond:
-                    np.moveaxis(out, axis, 0)[end] = 0
+        near = _with_rim(x, part)
+        out = self._padded(f"lifted {n}", len(self._lift[n]), near.shape[1] - 2, near.shape[2] - 2)
+        np.maximum(_each(self._lift[n], near), 0, out=out)
+        for axis, along in enumerate(part, 1):
+            edges = np.moveaxis(out, axis, 0)
+            if along.start == 0:
+                edges[0] = 0
+            if along.stop == x.shape[axis] - 2:
+                edges[-1] = 0
         return out
 
     def _chroma(self, x: Array) -> Array:
@@ -281,6 +284,12 @@ def _at(part: Part, level: int) -> Part:
     """The part at a level of half the size, again and again."""
     down, across = (slice(along.start >> level, along.stop >> level) for along in part)
     return down, across
+
+
+def _with_rim(padded: Array, part: Part) -> Array:
+    """A part of a padded map and one pixel around it."""
+    down, across = part
+    return padded[:, down.start : down.stop + 2, across.start : across.stop + 2]
 
 
 def _inner(padded: Array) -> Array:
