@@ -23,7 +23,7 @@ from MedColorizeLib.errors import Cancelled, InputError, ResourceError, UsageErr
 from MedColorizeLib.progress import CancelToken, Progress
 from MedColorizeLib.training import checkpoint
 from MedColorizeLib.training.collect import Folders
-from MedColorizeLib.training.journal import read_table
+from MedColorizeLib.training.journal import Journal, read_table
 from MedColorizeLib.training.lock import RunLock
 from MedColorizeLib.training.loop import train
 from MedColorizeLib.training.recipe import Recipe, load_recipe
@@ -134,6 +134,19 @@ def test_losses_go_down(folders: Folders, tmp_path: Path) -> None:
     log = read_table(tmp_path / "run" / "log.csv")
     for name in ("cycle_Y", "identity_Y"):
         assert np.mean([row[name] for row in log[-10:]]) < 0.8 * np.mean([row[name] for row in log[:10]])
+
+
+def test_curves_are_drawn_again_only_when_they_are_worth_it(tmp_path: Path) -> None:
+    journal, picture = Journal(tmp_path, 0), tmp_path / "curves.png"
+    journal.losses(1, {"G": 1.0})
+    journal.validated(1, {"psnr": 20.0})
+    first = picture.read_bytes()
+    for n in (2, 3):
+        journal.losses(n, {"G": 1.0 / n})
+        journal.validated(n, {"psnr": 20.0 + n})
+    assert picture.read_bytes() == first  # drawing takes longer than these steps
+    journal.close()
+    assert picture.read_bytes() != first
 
 
 def test_the_same_seed_gives_the_same_weights_another_seed_others(
