@@ -8,7 +8,7 @@ Colour that would leave the gamut gives up chroma, never luma.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from .colorspaces import LUMA, luma
 
+_Split = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Red and blue less luma, and the luma to aim at."""
 Fidelity = Literal["exact", "balanced", "free"]
 FIDELITIES: tuple[Fidelity, ...] = ("exact", "balanced", "free")
 BALANCED_CODES = 8
@@ -37,15 +39,13 @@ def fit_gamut(
         proposal = _finite(proposal)
         outside = ((proposal < -0.5) | (proposal > 255.5)).any(axis=-1)
         return np.clip(np.rint(proposal), 0, 255).astype(np.uint8), np.asarray(outside)
-    colors, overflowed = np.empty(proposal.shape, np.uint8), np.empty(gray.shape, bool)
-    for part in _parts(gray):
+
+    def split(part: slice) -> _Split:
         red, green, blue = (_finite(proposal[part])[..., channel] for channel in range(3))
         own = red * _RED + green * _GREEN + blue * _BLUE
-        target = target_luma(own, gray[part], fidelity)
-        error = _fit(red - own, blue - own, target, colors[part], overflowed[part])
-        if fidelity == "exact":
-            _mend_rounding(colors[part], gray[part], error)
-    return colors, overflowed
+        return red - own, blue - own, target_luma(own, gray[part], fidelity)
+
+    return _fitted(split, gray, fidelity)
 
 
 def fit_chroma(
@@ -54,13 +54,12 @@ def fit_chroma(
     """`fit_gamut` of proposals that have the luma of `gray`: of `chroma`, (2, ...), red and blue less luma."""
     if fidelity == "free":
         return fit_gamut(np.moveaxis(with_luma(chroma, gray), 0, -1), gray, "free")
-    colors, overflowed = np.empty((*gray.shape, 3), np.uint8), np.empty(gray.shape, bool)
-    for part in _parts(gray):
+
+    def split(part: slice) -> _Split:
         red, blue = (_finite(one[part]) for one in chroma)
-        error = _fit(red, blue, gray[part].astype(np.float32), colors[part], overflowed[part])
-        if fidelity == "exact":
-            _mend_rounding(colors[part], gray[part], error)
-    return colors, overflowed
+        return red, blue, gray[part].astype(np.float32)
+
+    return _fitted(split, gray, fidelity)
 
 
 def with_luma(chroma: NDArray[np.float32], gray: NDArray[Any]) -> NDArray[np.float32]:
@@ -84,11 +83,19 @@ def green_of(red: NDArray[np.float32], blue: NDArray[np.float32]) -> NDArray[np.
     return np.asarray(red * -_RED_IN_GREEN - blue * _BLUE_IN_GREEN)
 
 
-def _parts(gray: NDArray[np.uint8]) -> Iterator[slice]:
+def _fitted(
+    split: Callable[[slice], _Split], gray: NDArray[np.uint8], fidelity: Fidelity
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """So few voxels at once that they stay in the processor's cache."""
+    colors, overflowed = np.empty((*gray.shape, 3), np.uint8), np.empty(gray.shape, bool)
     each = gray[0].size if gray.ndim > 1 else 1
     step = max(1, _AT_ONCE // max(each, 1))
-    return (slice(start, start + step) for start in range(0, len(gray) if gray.ndim else 0, step))
+    for start in range(0, len(gray) if gray.ndim else 0, step):
+        part = slice(start, start + step)
+        error = _fit(*split(part), colors[part], overflowed[part])
+        if fidelity == "exact":
+            _mend_rounding(colors[part], gray[part], error)
+    return colors, overflowed
 
 
 def _finite(proposal: NDArray[np.float32]) -> NDArray[np.float32]:

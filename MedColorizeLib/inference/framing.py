@@ -98,7 +98,7 @@ class Scene:
         middle = (center[0], center[1])
         shown = []
         for part, factor, length, middle in zip(colored, scale, window, center, strict=True):
-            start = _start(length, middle)
+            start = frame.window_start(length, middle)
             low = min(max(int(part.start * factor) - _AROUND - start, 0), length)
             high = min(int(np.ceil(part.stop * factor)) + _AROUND - start, length)
             shown.append(slice(low, max(high, low)))
@@ -180,7 +180,7 @@ class Scene:
         """What the slice, at the network's pixel size, and a part of the window share: in the one, in the other."""
         here, there = [], []
         for axis in range(2):
-            start = _start(self.window[axis], self.center[axis]) + part[axis].start
+            start = frame.window_start(self.window[axis], self.center[axis]) + part[axis].start
             low, high = max(start, 0), min(start + part[axis].stop - part[axis].start, self.shape[axis])
             here.append(slice(low, high))
             there.append(slice(low - start, high - start))
@@ -190,11 +190,6 @@ class Scene:
         """One (C, rows, columns) slice in the array's own order of its two in-plane axes."""
         turned = picture[:, :: -1 if self.turn.flips[1] else 1, :: -1 if self.turn.flips[2] else 1]
         return turned if self.turn.axes[1] < self.turn.axes[2] else turned.transpose(0, 2, 1)
-
-
-def _start(length: int, center: float) -> int:
-    """Where a window begins, in pixels of the slice as the network sees it."""
-    return int(np.floor(center - length / 2 + 0.5))
 
 
 def box_mean(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -64,12 +64,7 @@ class FusedPainter:
 
     def chroma(self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None) -> NDArray[np.float32]:
         """Red and blue less luma, (2, stop - start, J, I)."""
-        each = self._chromas(subject, start, stop, cancel)
-        total = next(each) + next(each)
-        for chroma in each:
-            total += chroma
-        total /= len(self.painters)
-        return total
+        return self._mean(self._chromas(subject, start, stop, cancel))
 
     def chroma_unsure(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None
@@ -77,7 +72,15 @@ class FusedPainter:
         """`chroma` and `disagreement` at once: every network runs once."""
         each = list(self._chromas(subject, start, stop, cancel))
         colors = [fit_chroma(chroma, subject.gray[start:stop])[0] for chroma in each]
-        return sum(each[1:], each[0]) / np.float32(len(each)), mean_pairwise_difference(colors)
+        return self._mean(iter(each)), mean_pairwise_difference(colors)
+
+    def _mean(self, each: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The mean of every painter's chroma, which need not be held at once."""
+        total = next(each) + next(each)
+        for chroma in each:
+            total += chroma
+        total /= len(self.painters)
+        return total
 
     def disagreement(
         self, subject: Subject, start: int, stop: int, cancel: CancelToken | None = None

@@ -100,12 +100,17 @@ def resize(
     return out
 
 
+def window_start(length: int, center: float) -> int:
+    """The first of `length` pixels around `center`."""
+    return int(np.floor(center - length / 2 + 0.5))
+
+
 def crop_or_pad(picture: NDArray[Any], size: tuple[int, int], center: tuple[float, float]) -> NDArray[Any]:
     """A window of `size` around `center` (rows, columns); what lies outside the picture is 0."""
     out = np.zeros((*size, *picture.shape[2:]), picture.dtype)
     source, target = [], []
     for axis in range(2):
-        start = int(np.floor(center[axis] - size[axis] / 2 + 0.5))
+        start = window_start(size[axis], center[axis])
         low, high = max(start, 0), min(start + size[axis], picture.shape[axis])
         if low >= high:
             return out

@@ -41,9 +41,11 @@ def by_torch(network: torch.nn.Module, stack: np.ndarray) -> np.ndarray:
 
 
 def differs(one: np.ndarray, other: np.ndarray, stack: np.ndarray) -> float:
-    """The largest difference of two colourings where anything is to be seen: nobody shows the colour of air."""
+    """The largest difference of two colourings in the box around what is to be seen: nobody shows the air beyond."""
     assert one.shape == other.shape
-    return float(np.abs(one - other)[:, stack.max(axis=0) > -1].max(initial=0))
+    seen = stack.max(axis=0) > -1
+    box = [slice(*np.flatnonzero(seen.any(axis=axis))[[0, -1]] + [0, 1]) if seen.any() else slice(0) for axis in (1, 0)]
+    return float(np.abs(one - other)[:, *box].max(initial=0))
 
 
 def stack_of(slices: int, rows: int, columns: int, seed: int = 0) -> np.ndarray:
