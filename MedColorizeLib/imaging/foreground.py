@@ -18,6 +18,8 @@ _COARSE_MM = 3.0
 _COARSE_VOXELS = 256
 """The grid on which the body is looked for: fine enough for its rim, coarse enough to take no time."""
 _SOFTNESS_MM = 1.5
+_NOISE = 6
+"""Codes above the darkest that still count as air."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,9 @@ def _largest_filled(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
     import SimpleITK as sitk  # noqa: N813
 
     gray = gray - gray.min()  # air is the darkest there is, and in a lung window that is not black
-    counts = np.bincount(gray.reshape(-1), minlength=256)
-    if np.count_nonzero(counts) < 2:
+    if gray.max() <= _NOISE:  # nothing stands out: all of it counts
         return np.ones(gray.shape, dtype=bool)
-    above = gray > max(6, otsu(counts) // 3)
+    above = gray > max(_NOISE, otsu(np.bincount(gray.reshape(-1), minlength=256)) // 3)
     opened = _grow(_shrink(above))
     parts = sitk.GetArrayFromImage(
         sitk.RelabelComponent(

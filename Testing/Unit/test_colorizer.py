@@ -43,6 +43,13 @@ def test_luma_error_is_zero_on_real_scans(data: Path, scan: str, palette: str) -
     assert np.array_equal(color.affine, volume.affine)
 
 
+def test_a_volume_in_which_nothing_stands_out_is_coloured_whole() -> None:
+    array = np.zeros((3, 4, 5), np.uint8)
+    array[-1, -1, -1] = 214
+    color = Colorizer(palette="body-ct").colorize(Volume(array, np.eye(4)), window=(213.0, 253.0))  # code 6 at most
+    assert luma_codes(color.rgb).max() == 6
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_luma_error_is_zero_for_any_volume_palette_and_window(data: st.DataObject) -> None:
